@@ -1,0 +1,26 @@
+"""What all tests share: checked array shapes and the place of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+# Shapes are checked under pytest only: the run-time hook breaks torch.compile and slows small calls. Packages with
+# numba kernels are left out, since numba cannot compile a wrapped function.
+install_import_hook(
+    ["personlab.encoding", "personlab.losses", "personlab.network", "personlab.geometry.sampling"], "beartype.beartype"
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with `data/coco-sample` and `golden`: PERSONLAB_SHARED, or `shared` beside the repository."""
+    folder = Path(os.environ.get("PERSONLAB_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data" / "coco-sample").is_dir():
+        pytest.skip(f"no coco-sample under {folder}: set PERSONLAB_SHARED to the folder that holds data/coco-sample")
+    return folder
