@@ -1,0 +1,1 @@
+"""COCO reading, samplers, data modules and the synthetic data set."""

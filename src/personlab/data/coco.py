@@ -1,0 +1,238 @@
+"""Reading COCO annotation files into flat arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personlab.data.segmentations import Segmentations
+from personlab.errors import InputError
+from personlab.skeleton import COCO, Skeleton
+from personlab.structures import MAX_PEOPLE
+
+
+@dataclass(frozen=True, eq=False)
+class CocoAnnotations:
+    """The people of a COCO annotation file, annotations sorted by image (and by the file's order inside an image).
+
+    Attributes:
+        path: The file.
+        image_ids: `(image,)` int64, in the file's order.
+        file_names: `(image,)` bytes, UTF-8; `file_name` gives a string.
+        image_sizes: `(image, 2)` int64, (height, width) in pixels.
+        first_annotation: `(image + 1,)`: annotations of image i are `first_annotation[i]:first_annotation[i + 1]`.
+        annotation_ids: `(annotation,)` int64.
+        keypoints: `(annotation, keypoint, 3)` float32, x, y in `image_xy` and COCO's visibility; unlabelled ones are 0.
+        boxes: `(annotation, 4)` float32: x, y, width, height in pixels.
+        areas: `(annotation,)` float32, square pixels of the segmentation.
+        is_crowd: `(annotation,)` bool.
+        has_keypoints: `(annotation,)` bool: at least one keypoint is labelled.
+        segmentations: Polygons and run-length codes.
+    """
+
+    path: Path
+    image_ids: NDArray[np.int64]
+    file_names: NDArray[np.bytes_]
+    image_sizes: NDArray[np.int64]
+    first_annotation: NDArray[np.int64]
+    annotation_ids: NDArray[np.int64]
+    keypoints: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    areas: NDArray[np.float32]
+    is_crowd: NDArray[np.bool_]
+    has_keypoints: NDArray[np.bool_]
+    segmentations: Segmentations
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.image_ids)
+
+    def file_name(self, image: int) -> str:
+        """Name of an image's file, inside the folder of its split."""
+        return self.file_names[image].decode("utf-8")
+
+    def size(self, image: int) -> tuple[int, int]:
+        """(height, width) of an image, in pixels."""
+        height, width = self.image_sizes[image]
+        return int(height), int(width)
+
+    def _of_image(self, image: int) -> NDArray[np.int64]:
+        return np.arange(self.first_annotation[image], self.first_annotation[image + 1])
+
+    def people(self, image: int) -> NDArray[np.int64]:
+        """Annotations of an image that are single people; their order is the order of people everywhere else."""
+        found = self._of_image(image)
+        return found[~self.is_crowd[found]]
+
+    def crowds(self, image: int) -> NDArray[np.int64]:
+        """Annotations of an image that are crowd regions."""
+        found = self._of_image(image)
+        return found[self.is_crowd[found]]
+
+    def images_with_keypoints(self) -> NDArray[np.int64]:
+        """Images with at least one labelled keypoint of a single person, ascending."""
+        owner = np.repeat(np.arange(len(self)), np.diff(self.first_annotation))
+        return np.unique(owner[self.has_keypoints & ~self.is_crowd])
+
+
+def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_keypoints: bool = True) -> CocoAnnotations:
+    """Read a COCO annotation file; only annotations of the category `person` are kept.
+
+    Args:
+        path: A JSON file such as `person_keypoints_val2017.json`.
+        skeleton: What the keypoints are.
+        require_keypoints: Refuse files whose annotations have no keypoints at all (`instances_*.json`), which can be
+            scored against but not trained on.
+
+    Returns:
+        The annotations. Fields that COCO's own files always have but a conversion may lack (`iscrowd`, `bbox`, `area`,
+        `segmentation`, `keypoints`, `num_keypoints`) may be missing.
+
+    Raises:
+        InputError: If the file is missing, not JSON, not COCO, has no images or no category `person`, has no keypoints
+            where they are required, keypoints that do not match the skeleton, annotations of unknown images, or more
+            than `MAX_PEOPLE` people in one image.
+    """
+    path = Path(path)
+    images, people, category = _read_tables(path)
+    _check_keypoint_names(path, category, skeleton)
+    if require_keypoints and people and "keypoints" not in category and all("keypoints" not in a for a in people):
+        raise InputError(f"{path}: has no keypoints (a detection file?); use person_keypoints_*.json")
+    try:
+        ids = np.array([image["id"] for image in images], dtype=np.int64)
+        names = np.array([str(image["file_name"]).encode("utf-8") for image in images])
+        sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: an image lacks id, file_name, height or width, or one is no number: {error}"
+        ) from None
+    if len(np.unique(ids)) != len(ids) or (sizes < 1).any():
+        raise InputError(f"{path}: image ids must be unique and sizes positive; mend the file's `images`")
+    owner = _owners(path, people, ids)
+    order = np.argsort(owner, kind="stable")
+    people = [people[i] for i in order]
+    owner = owner[order]
+    is_crowd = np.array([bool(a.get("iscrowd", 0)) for a in people], dtype=bool)
+    crowded = np.bincount(owner[~is_crowd], minlength=len(ids))
+    if crowded.max() > MAX_PEOPLE:
+        image = names[crowded.argmax()].decode()
+        raise InputError(
+            f"{path}: {image} has {crowded.max()} people, more than {MAX_PEOPLE}; make some of them a crowd"
+        )
+    keypoints = _keypoints(path, people, skeleton)
+    return CocoAnnotations(
+        path=path,
+        image_ids=ids,
+        file_names=names,
+        image_sizes=sizes,
+        first_annotation=np.searchsorted(owner, np.arange(len(ids) + 1)),
+        annotation_ids=np.array([a.get("id", -1) for a in people], dtype=np.int64),
+        keypoints=keypoints,
+        boxes=_rows(path, people, "bbox", 4),
+        areas=_rows(path, people, "area", 1)[:, 0],
+        is_crowd=is_crowd,
+        has_keypoints=np.asarray((keypoints[..., 2] > 0).any(axis=1)),
+        segmentations=_segmentations(path, people, sizes[owner]),
+    )
+
+
+def _read_tables(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Images, annotations of people, and the category `person`."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such annotation file; check the data root and the name of the split") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON, or cut short ({error}); download it again") from None
+    tables = ("images", "annotations", "categories")
+    if not isinstance(raw, dict) or any(not isinstance(raw.get(t), list) for t in tables):
+        raise InputError(f"{path}: not a COCO annotation file: it needs the lists images, annotations and categories")
+    if not raw["images"]:
+        raise InputError(f"{path}: lists no images; use a file with at least one")
+    if any(not isinstance(entry, dict) for t in tables for entry in raw[t]):
+        raise InputError(f"{path}: not a COCO annotation file: every entry of its lists must be an object")
+    category = next((c for c in raw["categories"] if c.get("name") == "person"), None)
+    if category is None or "id" not in category:
+        known = ", ".join(str(c.get("name")) for c in raw["categories"][:5])
+        raise InputError(f"{path}: has no category 'person' (it has: {known}); rename the one that means people")
+    people = [a for a in raw["annotations"] if a.get("category_id") == category["id"]]
+    if raw["annotations"] and not people:
+        raise InputError(f"{path}: no annotation has the category 'person' (category_id {category['id']})")
+    return raw["images"], people, category
+
+
+def _check_keypoint_names(path: Path, category: dict[str, Any], skeleton: Skeleton) -> None:
+    names = category.get("keypoints")
+    if names is None:
+        return
+    k = skeleton.num_keypoints
+    if len(names) != k:
+        raise InputError(
+            f"{path}: has {len(names)} keypoints, skeleton {skeleton.name} {k}; name a skeleton that matches"
+        )
+    plain = [str(name).lower().replace(" ", "_").replace("-", "_") for name in names]
+    if set(plain) == set(skeleton.keypoint_names) and plain != list(skeleton.keypoint_names):
+        raise InputError(f"{path}: its keypoints are not in the order of skeleton {skeleton.name}; reorder one of them")
+
+
+def _owners(path: Path, people: list[dict[str, Any]], ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Index of the image of each annotation."""
+    index: dict[Any, int] = {int(image_id): i for i, image_id in enumerate(ids)}
+    owner = np.array([index.get(a.get("image_id"), -1) for a in people], dtype=np.int64)
+    if (owner < 0).any():
+        a = people[int(np.argmin(owner))]
+        raise InputError(
+            f"{path}: annotation {a.get('id')} is of image {a.get('image_id')}, which is not listed; "
+            "add the image or drop the annotation"
+        )
+    return owner
+
+
+def _keypoints(path: Path, people: list[dict[str, Any]], skeleton: Skeleton) -> NDArray[np.float32]:
+    rows = _rows(path, people, "keypoints", 3 * skeleton.num_keypoints).reshape(len(people), skeleton.num_keypoints, 3)
+    wrong = (~np.isin(rows[..., 2], (0, 1, 2))).any(axis=1)
+    if wrong.any():
+        raise InputError(f"{path}: annotation {people[int(wrong.argmax())].get('id')}: visibility must be 0, 1 or 2")
+    rows[rows[..., 2] == 0] = 0
+    return rows
+
+
+def _rows(path: Path, people: list[dict[str, Any]], key: str, length: int) -> NDArray[np.float32]:
+    """`(annotation, length)` numbers of an optional field; zeros where it is missing."""
+    rows = np.zeros((len(people), length), dtype=np.float32)
+    for i, annotation in enumerate(people):
+        value = annotation.get(key)
+        if not value:
+            continue
+        try:
+            row = np.asarray(value, dtype=np.float32).reshape(-1)
+        except (TypeError, ValueError):
+            row = np.empty(0, dtype=np.float32)
+        if len(row) != length or not np.isfinite(row).all():
+            found = f"got {len(row)}" if len(row) != length else "some are not finite"
+            raise InputError(f"{path}: annotation {annotation.get('id')}: {key} needs {length} numbers, {found}")
+        rows[i] = row
+    return rows
+
+
+def _segmentations(path: Path, people: list[dict[str, Any]], sizes: NDArray[np.int64]) -> Segmentations:
+    current: Any = None
+
+    def values() -> Iterator[tuple[Any, tuple[int, int]]]:
+        nonlocal current
+        for annotation, (height, width) in zip(people, sizes.tolist(), strict=True):
+            current = annotation.get("id")
+            yield annotation.get("segmentation"), (height, width)
+
+    try:
+        return Segmentations.pack(values())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: annotation {current}: {error}") from None

@@ -1,0 +1,263 @@
+"""COCO for the Trainer: data sets, samplers and loaders of training and evaluation."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from personlab.data.coco import CocoAnnotations, read_annotations
+from personlab.data.collate import collate
+from personlab.data.dataset import CocoDataset, View
+from personlab.data.images import read_image
+from personlab.data.sampler import DeterministicSampler
+from personlab.data.warp import Resize
+from personlab.errors import InputError
+from personlab.skeleton import COCO, Skeleton
+from personlab.structures import Sample
+
+_FILES_LOOKED_FOR = 50
+
+
+class CocoDataModule(LightningDataModule):
+    """COCO's folder layout: `{root}/{annotations}` and `{root}/{split}/{file_name}`.
+
+    Order and views are pure functions of (seed, epoch, position), so there is no state to save: any number of workers
+    gives the same batches, and a resumed run goes on with the batch after the last one, also in the middle of an epoch.
+
+    Args:
+        root: Folder of the data set.
+        train_split: Split to train on.
+        val_split: Split to evaluate on, for validation and test.
+        annotations: Annotation file below the root; `{split}` stands for the split.
+        batch_size: Images a process and training step.
+        eval_batch_size: Images a process and evaluation step; more than one pads all to the largest.
+        eval_size: Longer side, in pixels, that images are resized to for evaluation; None keeps their size.
+        eval_scale: Or a factor that they are resized by; needs `eval_size` None.
+        size_multiple: Batches are padded to height and width of the form n * size_multiple + 1: the largest output
+            stride that has to fit.
+        workers: Loader processes; None for one a CPU, 8 at most; 0 loads in the main process.
+        loader_timeout_s: Seconds after which a batch that does not come is an error, and not a run that hangs; 0 waits
+            for ever.
+        seed: Seed of the order and of the views.
+        view: What turns an image into a training crop, such as `personlab.augmentation.TrainingView`; None trains on
+            the evaluation view.
+        train_images: Use the first n images only, to debug or to overfit; None for all.
+        val_images: The same for evaluation.
+        train_only_with_people: Leave out training images without any labelled keypoint.
+        skeleton: A skeleton file, if the keypoints are not COCO's.
+
+    Raises:
+        InputError: If options contradict each other.
+
+    Source: PersonLab, section 4.1: training uses the 64,115 images with people.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        train_split: str = "train2017",
+        val_split: str = "val2017",
+        annotations: str = "annotations/person_keypoints_{split}.json",
+        batch_size: int = 8,
+        eval_batch_size: int = 1,
+        eval_size: int | None = 801,
+        eval_scale: float | None = None,
+        size_multiple: int = 32,
+        workers: int | None = None,
+        loader_timeout_s: float = 600.0,
+        seed: int = 0,
+        view: View | None = None,
+        train_images: int | None = None,
+        val_images: int | None = None,
+        train_only_with_people: bool = True,
+        skeleton: str | None = None,
+    ) -> None:
+        """Check the options and keep them; files are read by `setup`."""
+        super().__init__()
+        if eval_size is not None and eval_scale is not None:
+            raise InputError("eval_size and eval_scale are both set: set eval_size to null to resize by eval_scale")
+        counts = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "size_multiple": size_multiple}
+        for name, value in {**counts, "train_images": train_images, "val_images": val_images}.items():
+            if value is not None and value < 1:
+                raise InputError(f"{name} is {value}: must be 1 or more")
+        if seed < 0 or (workers or 0) < 0 or loader_timeout_s < 0:
+            raise InputError("seed, workers and loader_timeout_s must be 0 or more")
+        self.root = Path(root)
+        self.train_split = train_split
+        self.val_split = val_split
+        self.annotations = annotations
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        resizes = eval_size is not None or eval_scale is not None
+        self.eval_view: View | None = Resize(eval_size, eval_scale) if resizes else None
+        self.size_multiple = size_multiple
+        self.workers = min(_cpus(), 8) if workers is None else workers
+        self.loader_timeout_s = loader_timeout_s
+        self.seed = seed
+        self.view = view
+        self.train_images = train_images
+        self.val_images = val_images
+        self.train_only_with_people = train_only_with_people
+        self.skeleton = COCO if skeleton is None else Skeleton.from_file(skeleton)
+        self.train_dataset: CocoDataset | None = None
+        self.val_dataset: CocoDataset | None = None
+
+    def annotation_path(self, split: str) -> Path:
+        """Annotation file of a split."""
+        return self.root / self.annotations.replace("{split}", split)
+
+    @property
+    def eval_image_ids(self) -> list[int]:
+        """Ids of the images that an evaluation must see, each once."""
+        if self.val_dataset is None:
+            self.setup("validate")
+        assert self.val_dataset is not None
+        return [int(i) for i in self.val_dataset.image_ids]
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read annotations, and check what can be checked before an epoch is spent.
+
+        Args:
+            stage: `fit` reads both splits, `validate` and `test` the evaluation split, None both.
+
+        Raises:
+            InputError: If the root, an annotation file, an image folder or image files are missing or unusable, or a
+                training epoch would not fill one batch.
+        """
+        if not self.root.is_dir():
+            raise InputError(f"{self.root}: no such folder; set data.root to the folder of the COCO data set")
+        if stage in (None, "fit") and self.train_dataset is None:
+            self.train_dataset = self._train_dataset()
+        if self.val_dataset is None:
+            self.val_dataset = self._val_dataset()
+
+    def train_dataloader(self) -> DataLoader[Sample]:
+        """Batches of this process for training; incomplete ones are left out, so that all processes step equally often.
+
+        Raises:
+            InputError: If an epoch would not fill one batch.
+        """
+        if self.train_dataset is None:
+            self.setup("fit")
+        assert self.train_dataset is not None
+        rank, world_size = self._rank()
+        sampler = DeterministicSampler(
+            len(self.train_dataset),
+            self.seed,
+            rank=rank,
+            world_size=world_size,
+            progress=self._progress if self.trainer else None,
+        )
+        if len(sampler) < self.batch_size:
+            raise InputError(
+                f"{self.annotation_path(self.train_split)}: {len(sampler)} images a process do not fill one batch; "
+                f"lower data.batch_size from {self.batch_size} or use more images"
+            )
+        return self._loader(self.train_dataset, sampler, self.batch_size, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader[Sample]:
+        """Batches of this process for evaluation: over all processes, every image exactly once, without padding."""
+        if self.val_dataset is None:
+            self.setup("validate")
+        assert self.val_dataset is not None
+        rank, world_size = self._rank()
+        sampler = DeterministicSampler(
+            len(self.val_dataset), self.seed, shuffle=False, rank=rank, world_size=world_size, drop_tail=False
+        )
+        return self._loader(self.val_dataset, sampler, self.eval_batch_size, drop_last=False)
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The evaluation split again."""
+        return self.val_dataloader()
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _progress(self) -> tuple[int, int]:
+        """The Trainer's epoch, and the positions of it that were done before a resumed run was cut off.
+
+        The Trainer's calls of `set_epoch` are of no use here: they come after the first `iter`, and after the resume of
+        a run that counts steps they are one epoch ahead.
+        """
+        assert self.trainer is not None
+        epoch_loop = self.trainer.fit_loop.epoch_loop
+        batches = epoch_loop.batch_progress.current.ready if epoch_loop.restarting else 0
+        return self.trainer.current_epoch, batches * self.batch_size * self.trainer.world_size
+
+    def _train_dataset(self) -> CocoDataset:
+        annotations = read_annotations(self.annotation_path(self.train_split), self.skeleton)
+        chosen = annotations.images_with_keypoints() if self.train_only_with_people else np.arange(len(annotations))
+        if len(chosen) == 0:
+            raise InputError(f"{annotations.path}: no image has a labelled keypoint; use person_keypoints_*.json")
+        return self._dataset(
+            annotations, self.train_split, chosen[: self.train_images], self.view or self.eval_view, True
+        )
+
+    def _val_dataset(self) -> CocoDataset:
+        path = self.annotation_path(self.val_split)
+        annotations = read_annotations(path, self.skeleton, require_keypoints=False)
+        return self._dataset(
+            annotations, self.val_split, np.arange(len(annotations))[: self.val_images], self.eval_view, False
+        )
+
+    def _dataset(
+        self, annotations: CocoAnnotations, split: str, images: np.ndarray, view: View | None, skip_broken: bool
+    ) -> CocoDataset:
+        folder = self.root / split
+        if not folder.is_dir():
+            raise InputError(f"{folder}: no such image folder; it must hold the images of {annotations.path.name}")
+        dataset = CocoDataset(annotations, folder, images=images, view=view, seed=self.seed, skip_broken=skip_broken)
+        read_image(dataset.image_path(0), annotations.size(int(images[0])))
+        for index in np.linspace(0, len(dataset) - 1, _FILES_LOOKED_FOR, dtype=int):
+            if not dataset.image_path(int(index)).is_file():
+                raise InputError(f"{dataset.image_path(int(index))}: no such image; is {folder} complete?")
+        return dataset
+
+    def _loader(
+        self, dataset: CocoDataset, sampler: DeterministicSampler, batch_size: int, drop_last: bool
+    ) -> DataLoader[Sample]:
+        return _LateLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=sampler,
+            num_workers=self.workers,
+            collate_fn=partial(collate, multiple=self.size_multiple),
+            pin_memory=torch.cuda.is_available(),
+            drop_last=drop_last,
+            timeout=self.loader_timeout_s if self.workers else 0,
+            worker_init_fn=_start_worker,
+            persistent_workers=self.workers > 0,
+        )
+
+
+class _LateLoader(DataLoader[Sample]):
+    """A loader whose workers begin with the first batch that is asked for, not with `iter`.
+
+    The Trainer calls `iter` before it knows the epoch that it resumes, and its workers would fetch another one.
+    """
+
+    def __iter__(self) -> Any:
+        try:
+            yield from super().__iter__()
+        except InputError as error:
+            # What a worker raises comes with its traceback as the message; the last line is ours.
+            line = str(error).rstrip().splitlines()[-1]
+            raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")) from None
+
+
+def _cpus() -> int:
+    """CPUs that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_worker(worker: int) -> None:
+    """OpenCV's own threads deadlock after a fork, and would compete with the other workers."""
+    cv2.setNumThreads(0)
