@@ -1,0 +1,23 @@
+"""Backbones, heads and refinement: image -> Fields."""
+
+from personlab.network.backbone import Backbone
+from personlab.network.heads import Heads
+from personlab.network.mobilenet_v2 import MobileNetV2
+from personlab.network.normalization import FrozenBatchNorm2d, Norm, make_norm
+from personlab.network.personlab import PersonLab
+from personlab.network.refinement import refine, refine_long_offsets, refine_mid_offsets
+from personlab.network.resnet import ResNet
+
+__all__ = [
+    "Backbone",
+    "FrozenBatchNorm2d",
+    "Heads",
+    "MobileNetV2",
+    "Norm",
+    "PersonLab",
+    "ResNet",
+    "make_norm",
+    "refine",
+    "refine_long_offsets",
+    "refine_mid_offsets",
+]

@@ -1,0 +1,192 @@
+"""Weight files: safetensors with metadata, written atomically; PyTorch files read as tensors only, never as code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from personlab.errors import InputError
+
+PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+_COUNTER = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What became of a file's tensors.
+
+    Attributes:
+        loaded: Names in the module that got their values.
+        skipped: Names in the file that were not used, with the reason.
+        missing: Names in the module that no tensor of the file fits; they keep their values.
+    """
+
+    loaded: tuple[str, ...]
+    skipped: dict[str, str]
+    missing: tuple[str, ...]
+
+    def summary(self) -> str:
+        """One line with the counts and the first few names that did not match."""
+        skipped = _first([f"{name} ({why})" for name, why in self.skipped.items()])
+        return (
+            f"{len(self.loaded)} loaded, {len(self.skipped)} skipped{skipped}, "
+            f"{len(self.missing)} missing{_first(self.missing)}"
+        )
+
+
+def save_weights(
+    path: str | Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None, half: bool = False
+) -> None:
+    """Write a safetensors file; a reader never sees half of it.
+
+    Args:
+        path: The file, ending in `.safetensors`. Folders are made, an older file is replaced.
+        state: Tensors by name.
+        metadata: Text by name, kept in the file's header.
+        half: Whether floating-point tensors are stored as float16, for half the size.
+
+    Raises:
+        InputError: If the name ends otherwise, a value does not fit float16 or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: weights are saved as safetensors, name the file {path.stem}.safetensors")
+    # Cloned: safetensors refuses tensors that share memory or are not in the plain layout.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    if half:
+        tensors = {name: _to_half(path, name, tensor) for name, tensor in tensors.items()}
+    content = safetensors.torch.save(tensors, metadata=dict(metadata or {}))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read tensors by name and the metadata of a weight file.
+
+    Args:
+        path: A `.safetensors` file, or a PyTorch file (`.pth`, `.pt`, `.ckpt`, `.bin`) of tensors; of a checkpoint with
+            a `state_dict` entry, that entry is read.
+
+    Returns:
+        Tensors on the CPU, float16 and bfloat16 turned into float32, and the metadata (empty for PyTorch files).
+
+    Raises:
+        InputError: If the file is missing, damaged, of another kind, or holds anything that could run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weight file, check the path")
+    if path.suffix == ".safetensors":
+        state, metadata = _read_safetensors(path)
+    elif path.suffix in PYTORCH_SUFFIXES:
+        state, metadata = _read_pytorch(path), {}
+    else:
+        raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
+    return {name: t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for name, t in state.items()}, metadata
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") -> LoadReport:
+    """Copy the tensors that fit by name and shape into a module, and tell what did not.
+
+    Counters of batch norm (`num_batches_tracked`) are loaded where both have them and never reported; the `_orig_mod.`
+    that `torch.compile` puts into names is ignored.
+
+    Args:
+        module: Changed in place.
+        state: Tensors by name.
+        prefix: What the names in `state` carry before the module's own (`"backbone."`); other names are skipped.
+
+    Returns:
+        Names loaded, skipped and missing.
+    """
+    own = module.state_dict()
+    fitting: dict[str, Tensor] = {}
+    skipped: dict[str, str] = {}
+    for full_name, tensor in state.items():
+        name = full_name.replace("_orig_mod.", "")
+        if not name.startswith(prefix):
+            skipped[full_name] = f"not under {prefix}"
+            continue
+        name = name.removeprefix(prefix)
+        if name not in own:
+            skipped[full_name] = "not in the network"
+        elif own[name].shape != tensor.shape:
+            skipped[full_name] = f"shape {tuple(tensor.shape)}, network has {tuple(own[name].shape)}"
+        else:
+            fitting[name] = tensor
+    module.load_state_dict(fitting, strict=False)
+    return LoadReport(
+        loaded=tuple(name for name in fitting if not name.endswith(_COUNTER)),
+        skipped={name: why for name, why in skipped.items() if not name.endswith(_COUNTER)},
+        missing=tuple(name for name in own if name not in fitting and not name.endswith(_COUNTER)),
+    )
+
+
+def _first(names: list[str] | tuple[str, ...], count: int = 3) -> str:
+    if not names:
+        return ""
+    return f" [{', '.join(names[:count])}{', ...' if len(names) > count else ''}]"
+
+
+def _to_half(path: Path, name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    half = tensor.half()
+    if torch.isfinite(tensor).all() and not torch.isfinite(half).all():
+        raise InputError(f"{path}: {name} has values too large for float16, save with half=False")
+    return half
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    # Without this, a power cut may undo the renaming.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a whole safetensors file, fetch or save it again: {error}") from error
+
+
+def _read_pytorch(path: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: damaged, or holds more than tensors and could run code, so it was refused; "
+            "fetch it again, or save its state dict alone"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(f"{path}: not a whole PyTorch file, fetch or save it again: {reason}") from error
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content["state_dict"]
+    if not isinstance(content, dict) or not content or not all(isinstance(t, Tensor) for t in content.values()):
+        raise InputError(f"{path}: holds no tensors by name, save a module's state_dict()")
+    return dict(content)

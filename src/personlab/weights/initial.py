@@ -1,0 +1,35 @@
+"""What a fresh training starts from."""
+
+from __future__ import annotations
+
+import logging
+
+from personlab.errors import InputError
+from personlab.network import PersonLab
+from personlab.weights.files import load_into, load_weights
+from personlab.weights.imagenet import load_imagenet
+
+logger = logging.getLogger("personlab")
+
+
+def load_initial(network: PersonLab, source: str) -> None:
+    """Load weights before a training begins, and say what was loaded.
+
+    Args:
+        network: Changed in place.
+        source: `imagenet` for the backbone's ImageNet weights from an installed package, `imagenet:FILE` for those of a
+            file with torchvision's names, otherwise the weights file of a whole PersonLab (`.safetensors`, `.pth`).
+
+    Raises:
+        InputError: If there is no such file or package, or the file does not fit the network at all.
+    """
+    if source == "imagenet" or source.startswith("imagenet:"):
+        report = load_imagenet(network.backbone, source.partition(":")[2] or "package")
+    else:
+        state, _ = load_weights(source)
+        # A checkpoint of a training holds the whole task; its network's names carry this prefix.
+        whole_task = any(name.startswith("network.") for name in state)
+        report = load_into(network, state, prefix="network." if whole_task else "")
+        if not report.loaded:
+            raise InputError(f"{source}: no tensor fits the network ({report.summary()}); is it another architecture?")
+    logger.info("initial weights from %s: %s", source, report.summary())
