@@ -1,0 +1,69 @@
+"""COCO's run-length encoding of a mask, from the region that holds it: the whole image is never made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from numba import njit
+from numpy.typing import NDArray
+
+
+@njit(cache=True, nogil=True)
+def _run_lengths(
+    region: NDArray[np.uint8], left: int, top: int, height: int, width: int, runs: NDArray[np.int64]
+) -> int:
+    """Write the lengths of runs of 0, 1, 0, ... down the columns of the whole image; returns how many."""
+    count, start, value = 0, 0, 0
+    for column in range(region.shape[0]):
+        first = (left + column) * height + top
+        stop = first + region.shape[1]
+        if value == 1 and top > 0:  # back to 0 above the region, where a column was 1 to the image's last row
+            runs[count], start, value, count = (left + column) * height - start, (left + column) * height, 0, count + 1
+        for place in range(first, stop):
+            if region[column, place - first] != value:
+                runs[count], start, value, count = place - start, place, 1 - value, count + 1
+        if value == 1 and top + region.shape[1] < height:
+            runs[count], start, value, count = stop - start, stop, 0, count + 1
+    stop = (left + region.shape[0] - 1) * height + top + region.shape[1]
+    if value == 1 and stop < height * width:  # the last column was 1 to the image's last row
+        runs[count], start, count = stop - start, stop, count + 1
+    runs[count] = height * width - start
+    return count + 1
+
+
+@njit(cache=True, nogil=True)
+def _compress(runs: NDArray[np.int64], text: NDArray[np.uint8]) -> int:
+    """Write runs as COCO does: differences to the run before last, 5 bits a character; returns how many characters."""
+    count = 0
+    for n in range(len(runs)):
+        rest = runs[n] - runs[n - 2] if n > 2 else runs[n]
+        more = True
+        while more:
+            bits = rest & 31
+            rest >>= 5
+            more = rest != -1 if bits & 16 else rest != 0
+            text[count] = (bits | 32 if more else bits) + 48
+            count += 1
+    return count
+
+
+def encode_region(
+    region: UInt8[np.ndarray, "width height"], left: int, top: int, size: tuple[int, int]
+) -> dict[str, Any]:
+    """COCO RLE of an image that is 0 outside a region.
+
+    Args:
+        region: 0 or 1, column by column (transposed).
+        left: Column of the image at which the region starts.
+        top: Row of the image at which it starts.
+        size: (height, width) of the image.
+
+    Returns:
+        `{"size": [height, width], "counts": bytes}`, byte for byte what pycocotools makes of the whole image.
+    """
+    runs = np.empty(region.size + region.shape[0] + 3, dtype=np.int64)
+    runs = runs[: _run_lengths(region, left, top, size[0], size[1], runs)]
+    text = np.empty(len(runs) * 13, dtype=np.uint8)
+    return {"size": [size[0], size[1]], "counts": text[: _compress(runs, text)].tobytes()}

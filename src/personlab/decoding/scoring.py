@@ -1,0 +1,168 @@
+"""Scores of keypoints (Expected-OKS) and of people (soft non-maximum suppression)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float32, Float64
+from numba import njit
+from numpy.typing import NDArray
+
+from personlab.geometry.kernels import bilinear_at
+
+MIN_SCALE_PX = 8.0
+"""Smallest scale of a person: keypoints on one spot or one line have a box without area."""
+
+
+@njit(cache=True, nogil=True)
+def person_scale(person: NDArray[np.float64]) -> float:
+    """Square root of the area of the tight box around keypoints `(keypoint, 2)`, at least `MIN_SCALE_PX`, in pixels."""
+    low_x = high_x = person[0, 0]
+    low_y = high_y = person[0, 1]
+    for k in range(1, len(person)):
+        low_x, high_x = min(low_x, person[k, 0]), max(high_x, person[k, 0])
+        low_y, high_y = min(low_y, person[k, 1]), max(high_y, person[k, 1])
+    return max(math.sqrt((high_x - low_x) * (high_y - low_y)), MIN_SCALE_PX)
+
+
+@njit(cache=True, nogil=True)
+def _span(centre: float, radius: float, size: int) -> tuple[int, int]:
+    """First and one past the last of `size` cells within `radius` of `centre`, all in cells."""
+    first = min(max(math.ceil(centre - radius), 0.0), float(size))
+    stop = min(max(math.floor(centre + radius) + 1.0, first), float(size))
+    return int(first), int(stop)
+
+
+@njit(cache=True, nogil=True)
+def _expected_oks(
+    plane: NDArray[np.float32], x: float, y: float, radius: float, variance: float, falloff: NDArray[np.float64]
+) -> float:
+    """Mean of the OKS over the votes within `radius` of (x, y), in cells; 0 without votes.
+
+    The OKS is a Gaussian, so that it is a product of one factor a row and one a column (`falloff`).
+    """
+    height, width = plane.shape
+    top, bottom = _span(y, radius, height)
+    left, right = _span(x, radius, width)
+    for j in range(left, right):
+        falloff[j - left] = math.exp(-((j - x) ** 2) / (2.0 * variance))
+    total = expected = 0.0
+    for i in range(top, bottom):
+        first, stop = _span(x, math.sqrt(max(radius**2 - (i - y) ** 2, 0.0)), width)
+        row_total = row_expected = 0.0
+        for j in range(first, stop):
+            row_total += plane[i, j]
+            row_expected += plane[i, j] * falloff[j - left]
+        total += row_total
+        expected += row_expected * math.exp(-((i - y) ** 2) / (2.0 * variance))
+    return expected / total if total > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def _score_keypoints(
+    people: NDArray[np.float64],
+    heatmaps: NDArray[np.float32],
+    stride: int,
+    votes: NDArray[np.float32],
+    grid_px: float,
+    radius_px: float,
+    kappas: NDArray[np.float64],
+    expected_oks: bool,
+    probabilities: NDArray[np.float64],
+    scores: NDArray[np.float64],
+) -> None:
+    """Fill `probabilities` and `scores`, both `(person, keypoint)`."""
+    falloff = np.empty(int(2 * radius_px / grid_px) + 2)
+    for n in range(len(people)):
+        scale = person_scale(people[n]) / grid_px
+        for k in range(people.shape[1]):
+            x, y = people[n, k]
+            p = bilinear_at(heatmaps[k], x / stride, y / stride)
+            probabilities[n, k] = p if p > 0.0 else 0.0  # not a number counts as 0
+            scores[n, k] = probabilities[n, k]
+            if expected_oks and scores[n, k] > 0.0:
+                variance = (scale * kappas[k]) ** 2
+                scores[n, k] *= _expected_oks(
+                    votes[k], x / grid_px, y / grid_px, radius_px / grid_px, variance, falloff
+                )  # fmt: skip
+
+
+def score_keypoints(
+    people: Float64[np.ndarray, "person keypoint 2"],
+    heatmaps: Float32[np.ndarray, "keypoint height width"],
+    stride: int,
+    votes: Float32[np.ndarray, "keypoint rows columns"],
+    grid_px: float,
+    disk_radius_px: float,
+    kappas: Float64[np.ndarray, " keypoint"],
+    expected_oks: bool = True,
+) -> tuple[Float64[np.ndarray, "person keypoint"], Float64[np.ndarray, "person keypoint"]]:
+    """Score every keypoint of every person.
+
+    Args:
+        people: Places of keypoints in `crop_xy`.
+        heatmaps: Probability of the disks, read bilinearly at each keypoint.
+        stride: Output stride of the heatmaps.
+        votes: Hough score maps.
+        grid_px: Pixels between cells of the score maps.
+        disk_radius_px: Radius R of the disks.
+        kappas: OKS constant of each keypoint, relative to the person's scale.
+        expected_oks: Weigh the probability with the OKS expected under the votes; otherwise it is the score.
+
+    Returns:
+        The probability at each keypoint, and its score. Keypoints without votes around them have score 0.
+
+    Source: PersonLab, section 3.1, eq. 3. Departure: the scale of a person is at least `MIN_SCALE_PX`.
+    """
+    probabilities = np.empty(people.shape[:2])
+    scores = np.empty(people.shape[:2])
+    _score_keypoints(
+        people, heatmaps, stride, votes, grid_px, disk_radius_px, kappas, expected_oks, probabilities, scores
+    )
+    return probabilities, scores
+
+
+@njit(cache=True, nogil=True)
+def _unexplained_means(
+    people: NDArray[np.float64], keypoint_scores: NDArray[np.float64], radius_px: float, means: NDArray[np.float64]
+) -> None:
+    """Fill `means`, one a person, for people in score order."""
+    keypoints = people.shape[1]
+    for n in range(len(people)):
+        kept = 0.0
+        for k in range(keypoints):
+            taken = False
+            for better in range(n):
+                dx, dy = people[n, k, 0] - people[better, k, 0], people[n, k, 1] - people[better, k, 1]
+                if dx * dx + dy * dy <= radius_px * radius_px:
+                    taken = True
+                    break
+            if not taken:
+                kept += keypoint_scores[n, k]
+        means[n] = kept / keypoints
+
+
+def soft_nms_scores(
+    people: Float64[np.ndarray, "person keypoint 2"],
+    keypoint_scores: Float64[np.ndarray, "person keypoint"],
+    nms_radius_px: float,
+) -> Float64[np.ndarray, " person"]:
+    """Scores of people that count only keypoints which no better person has.
+
+    Args:
+        people: Places of keypoints in `crop_xy`.
+        keypoint_scores: Score of each.
+        nms_radius_px: The same keypoint of two people this near is one keypoint.
+
+    Returns:
+        One score a person, in the order given. Who is better is told by the mean keypoint score, ties by the order.
+
+    Source: PersonLab, section 3.1, eq. 4.
+    """
+    order = np.argsort(-keypoint_scores.mean(axis=1), kind="stable")
+    means = np.empty(len(people))
+    _unexplained_means(people[order], keypoint_scores[order], nms_radius_px, means)
+    scores = np.empty(len(people))
+    scores[order] = means
+    return scores
