@@ -20,7 +20,7 @@ CELL_READS: tuple[CellRead, ...] = ("bilinear", "nearest", "consistent")
 MAX_CANDIDATES = 1000
 """People walked in one image before the best are chosen. Only fields of noise have more: it bounds their time."""
 
-SAME_KEYPOINT_PX = 8.0
+SAME_KEYPOINT_PX = 0.5
 """Short offsets of neighbouring cells that lead this near to each other speak of the same keypoint."""
 MAX_PLACE_PX = 1e6
 """An offset that leads farther than this from the image's corner is taken for undefined."""
