@@ -59,7 +59,7 @@ def encode(
     if complete:
         for place in places.reshape(-1, 3):
             if place[2] == 1:  # in single precision, as ties are rounded
-                place[:2] = np.round(place[:2].astype(np.float32) / np.float32(stride)) * stride
+                place[:2] = np.floor(place[:2].astype(np.float32) / np.float32(stride) + np.float32(0.5)) * stride
     least = 1 if complete else 2
     for i in range(height):
         for j in range(width):

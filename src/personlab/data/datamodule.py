@@ -109,6 +109,7 @@ class CocoDataModule(LightningDataModule):
         self.skeleton = COCO if skeleton is None else Skeleton.from_file(skeleton)
         self.train_dataset: CocoDataset | None = None
         self.val_dataset: CocoDataset | None = None
+        self._loader_made = False
 
     def annotation_path(self, split: str) -> Path:
         """Annotation file of a split."""
@@ -134,6 +135,7 @@ class CocoDataModule(LightningDataModule):
         """
         if not self.root.is_dir():
             raise InputError(f"{self.root}: no such folder; set data.root to the folder of the COCO data set")
+        self._loader_made = False
         if stage in (None, "fit") and self.train_dataset is None:
             self.train_dataset = self._train_dataset()
         if self.val_dataset is None:
@@ -154,8 +156,9 @@ class CocoDataModule(LightningDataModule):
             self.seed,
             rank=rank,
             world_size=world_size,
-            progress=self._progress if self.trainer else None,
+            progress=partial(self._progress, follow=not self._loader_made) if self.trainer else None,
         )
+        self._loader_made = True
         if len(sampler) < self.batch_size:
             raise InputError(
                 f"{self.annotation_path(self.train_split)}: {len(sampler)} images a process do not fill one batch; "
@@ -181,15 +184,18 @@ class CocoDataModule(LightningDataModule):
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _progress(self) -> tuple[int, int]:
+    def _progress(self, follow: bool) -> tuple[int, int]:
         """The Trainer's epoch, and the positions of it that were done before a resumed run was cut off.
+
+        Only the Trainer's own loader, the first one of a fit, follows its count of batches: others, made to look at the
+        data while the run goes on, begin with the epoch.
 
         The Trainer's calls of `set_epoch` are of no use here: they come after the first `iter`, and after the resume of
         a run that counts steps they are one epoch ahead.
         """
         assert self.trainer is not None
-        epoch_loop = self.trainer.fit_loop.epoch_loop
-        batches = epoch_loop.batch_progress.current.ready if epoch_loop.restarting else 0
+        # Counted up only after the fetch: 0 in a fresh epoch, also when a resumed run first validates and fetches later.
+        batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if follow else 0
         return self.trainer.current_epoch, batches * self.batch_size * self.trainer.world_size
 
     def _train_dataset(self) -> CocoDataset:

@@ -121,10 +121,17 @@ class FigurePainter:
             end = a + (b - a) * min(share, 1.0)
             self._limb(a, end, r0 * loose, (r0 + (r1 - r0) * share) * loose, shade(colours[1], dark), part)
 
+    def _kit_limb(self, ends: tuple[int, int], radii: tuple[float, float], colour: Colour, part: int) -> None:
+        """A limb in kit: all cloth; upper limbs are darker than lower ones, so that elbow and knee are an edge."""
+        self._clothed(ends, radii, (self.look.skin, colour), 1.0, part)
+
     def _sleeve(self) -> Colour:
         return self.look.shirt_second if self.look.sleeves_differ else self.look.shirt
 
     def _upper_arm(self, side: int) -> None:
+        if self.look.kit is not None:
+            self._kit_limb((5 + side, 7 + side), (0.036, 0.027), shade(self.look.kit.arms[side], 0.65), UPPER_ARM + side)
+            return
         share = min(self.look.sleeves * 2, 1.0)
         colours = (self.look.skin, self._sleeve())
         self._clothed((5 + side, 7 + side), (0.036, 0.027), colours, share, UPPER_ARM + side)
@@ -136,10 +143,16 @@ class FigurePainter:
         wrist, hand = self.xy[9 + side], self.xy[LEFT_HAND + side]
         skin = shade(self.look.skin, self._far(7 + side, 9 + side))
         self._limb(wrist, hand, 0.017 * self.unit, 0.022 * self.unit, skin, FOREARM + side)
+        if self.look.kit is not None:
+            self._kit_limb((7 + side, 9 + side), (0.027, 0.019), self.look.kit.arms[side], FOREARM + side)
+            return
         colours = (self.look.skin, self._sleeve())
         self._clothed((7 + side, 9 + side), (0.027, 0.019), colours, share, FOREARM + side)
 
     def _thigh(self, side: int) -> None:
+        if self.look.kit is not None:
+            self._kit_limb((11 + side, 13 + side), (0.054, 0.038), shade(self.look.kit.legs[side], 0.65), THIGH + side)
+            return
         share = min(self.look.trousers * 2, 1.0)
         self._clothed((11 + side, 13 + side), (0.054, 0.038), (self.look.skin, self.look.legs), share, THIGH + side)
         self._leg_stripe(11 + side, 13 + side, share)
@@ -149,6 +162,9 @@ class FigurePainter:
         ankle, toe = self.xy[15 + side], self.xy[LEFT_TOE + side]
         shoe = shade(self.look.shoes, self._far(15 + side))
         self._limb(ankle, toe, 0.027 * self.unit, 0.018 * self.unit, shoe, SHANK + side)
+        if self.look.kit is not None:
+            self._kit_limb((13 + side, 15 + side), (0.037, 0.025), self.look.kit.legs[side], SHANK + side)
+            return
         self._clothed((13 + side, 15 + side), (0.037, 0.025), (self.look.skin, self.look.legs), share, SHANK + side)
         self._leg_stripe(13 + side, 15 + side, share)
 

@@ -51,6 +51,25 @@ class Look:
     shoes: Colour
     width: float
     loose: float
+    kit: Kit | None
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Sports clothes whose colours tell limbs apart: `(left, right)` for arms, legs and shoes."""
+
+    arms: tuple[Colour, Colour]
+    legs: tuple[Colour, Colour]
+
+
+def sample_kit(rng: Generator) -> Kit:
+    """Everybody's left arm is reddish, the right one blue, the left leg yellow, the right one green, with variations."""
+
+    def near(hue: float) -> Colour:
+        r, g, b = colorsys.hsv_to_rgb((hue + rng.normal(0, 0.012)) % 1.0, rng.uniform(0.7, 1.0), rng.uniform(0.7, 1.0))
+        return (255 * r, 255 * g, 255 * b)
+
+    return Kit(arms=(near(0.97), near(0.6)), legs=(near(0.14), near(0.4)))
 
 
 def shade(colour: Colour, factor: float) -> Colour:
@@ -80,9 +99,14 @@ def skin_colour(rng: Generator) -> Colour:
     return shade(_SKINS[rng.integers(len(_SKINS))], rng.uniform(0.92, 1.06))
 
 
-def sample_look(rng: Generator) -> Look:
-    """Draw how a person looks."""
-    skirt = bool(rng.random() < 0.12)
+def sample_look(rng: Generator, kit: bool = False) -> Look:
+    """Draw how a person looks.
+
+    Args:
+        rng: Source of chance.
+        kit: Whether the limbs wear the colours of `sample_kit`; everything else is drawn as ever.
+    """
+    skirt = not kit and bool(rng.random() < 0.12)
     bare = rng.random() < 0.06
     skin = skin_colour(rng)
     trousers = 0.0 if skirt else float(rng.choice([0.25, 0.45, 0.95], p=[0.1, 0.25, 0.65]))
@@ -111,4 +135,5 @@ def sample_look(rng: Generator) -> Look:
         shoes=cloth_colour(rng),
         width=min(max(rng.normal(1.05, 0.13), 0.82), 1.4),
         loose=rng.uniform(1.0, 1.28),
+        kit=sample_kit(rng) if kit else None,
     )

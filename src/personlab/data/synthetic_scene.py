@@ -20,7 +20,7 @@ from personlab.data.synthetic_pose import Figure, pose
 PERSON, SMALL, CROWD, OBJECT = range(4)
 """Kinds of layers: with keypoints; with a mask only; part of a crowd; a thing that hides people."""
 _EMPTY_SHARE, _SMALL_SHARE, _CROWD_SHARE, _OBJECT_SHARE = 0.02, 0.07, 0.055, 0.24
-_CLOSE_UP_SHARE = 0.07
+_CLOSE_UP_SHARE = 0.05
 _MIN_VISIBLE_SHARE, _MIN_VISIBLE_PX, _MIN_VISIBLE_JOINTS = 0.28, 40, 4
 
 
@@ -104,7 +104,7 @@ class SceneBuilder:
         return Scene(finish(rng, image), self._annotate())
 
     def _draw(self, kind: int, figure: Figure, root_xy: Points, height_px: float) -> _Item | None:
-        look = sample_look(self.rng)
+        look = sample_look(self.rng, kit=True)
         layer = draw_figure(figure, look, root_xy, height_px, (self.height, self.width), self.light)
         return None if layer is None else _Item(kind, layer, figure, height_px)
 
@@ -132,14 +132,14 @@ class SceneBuilder:
 
     def _add_people(self, horizon: int) -> None:
         rng, placed = self.rng, list[_Item]()
-        base = log_uniform(rng, 0.3, 0.97) * self.height
+        base = log_uniform(rng, 0.45, 1.0) * self.height
         if rng.random() < _CLOSE_UP_SHARE:
-            base = rng.uniform(1.1, 1.7) * self.height
+            base = rng.uniform(1.1, 1.5) * self.height
         for i in range(rng.integers(self.people[0], self.people[1] + 1)):
             height_px = base * (log_uniform(rng, 0.7, 1.35) if i else 1.0)
             if i and rng.random() < 0.25:
-                height_px = log_uniform(rng, 0.27, 0.9) * self.height
-            height_px = max(height_px, 0.25 * self.height)
+                height_px = log_uniform(rng, 0.35, 0.95) * self.height
+            height_px = max(height_px, 0.33 * self.height)
             child = rng.random() < 0.15
             height_px *= 0.8 if child else 1.0
             figure = pose(sample_angles(rng), rng, child)

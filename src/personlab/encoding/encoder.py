@@ -100,7 +100,7 @@ class Encoder:
         if self.complete_tree:
             known = labelled | inferred
             # On a cell, since nobody can be nearer to it: what is read there is always about this person.
-            place_xy = torch.where(inferred[..., None], (place_xy / stride).round() * stride, place_xy)
+            place_xy = torch.where(inferred[..., None], (place_xy / stride + 0.5).floor() * stride, place_xy)
 
         height, width = labels.shape[-2:]
         disks = make_disks(place_xy, labelled | inferred, self.disk_radius_px, stride, height, width)

@@ -1,0 +1,1 @@
+"""The program `personlab`: one small file a command family."""

@@ -1,0 +1,49 @@
+"""`personlab data`: making data sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import Progress
+
+from personlab.cli.options import make_parser, write_result
+from personlab.data.synthetic import generate
+from personlab.errors import InputError
+
+COMMANDS = ("synth",)
+
+
+def run(words: list[str]) -> int:
+    """Run `personlab data COMMAND`."""
+    if len(words) < 2 or words[1] not in COMMANDS:
+        raise InputError(f"personlab data needs a command: {', '.join(COMMANDS)}")
+    arguments = _synth_parser().parse_args(words[2:])
+    with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
+        task = bar.add_task("drawing people", total=arguments.train_images + arguments.val_images)
+        result = generate(
+            arguments.root,
+            train_images=arguments.train_images,
+            val_images=arguments.val_images,
+            seed=arguments.seed,
+            overwrite=arguments.overwrite,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    _tell(arguments.root, result)
+    write_result(result, arguments.json)
+    return 0
+
+
+def _synth_parser() -> ArgumentParser:
+    parser = make_parser("data synth", "Make a synthetic COCO-format data set of people, as real files.")
+    parser.add_argument("root", type=str, help="folder to make, in COCO's layout")
+    parser.add_argument("--train_images", type=int, default=3000, help="images in train2017")
+    parser.add_argument("--val_images", type=int, default=200, help="images in val2017")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
+    parser.add_argument("--overwrite", type=bool, default=False, help="replace another synthetic set in that folder")
+    return parser
+
+
+def _tell(root: str, result: dict[str, Any]) -> None:
+    Console(stderr=True).print(f"{root}: {result}", highlight=False, soft_wrap=True)

@@ -1,0 +1,39 @@
+"""What the commands' parsers share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
+
+from personlab.errors import InputError
+
+
+def make_parser(command: str, description: str) -> ArgumentParser:
+    """A strict parser with `--json` for one of our own commands."""
+    parser = ArgumentParser(
+        prog=f"personlab {command}", description=description, exit_on_error=False, allow_abbrev=False
+    )
+    parser.add_argument("--json", type=str | None, default=None, help="write the result to this file; - is stdout")
+    return parser
+
+
+def write_result(result: Any, json_path: str | None) -> None:
+    """Write a command's machine-readable result where `--json` says.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    if json_path is None:
+        return
+    text = json.dumps(result, indent=2) + "\n"
+    if json_path == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(json_path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{json_path}: cannot write the result ({error.strerror}); give another --json") from error

@@ -1,0 +1,210 @@
+"""`personlab fit`, `validate` and `test`: LightningCLI with a run directory around it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities import rank_zero_only
+
+from personlab.cli.configs import expand_configs
+from personlab.data.datamodule import CocoDataModule
+from personlab.errors import InputError
+from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
+from personlab.training.callbacks import CocoEvaluation, ContactSheet, PlainProgress, PolyakAveraging, SampleCounter
+from personlab.training.task import PersonLabTask
+
+logger = logging.getLogger("personlab")
+_RUN_VARIABLE = "PERSONLAB_RUN_DIRECTORY"
+_WANDB_MODES = ("auto", "online", "offline", "off")
+
+
+class PersonLabCLI(LightningCLI):
+    """LightningCLI whose every run has a directory of its own, a run card and a ledger."""
+
+    run: RunDirectory
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Options of the run, and of the callbacks that every run has."""
+        parser.add_argument("--base", type=list[str] | None, default=None, help="configs this one builds on")
+        parser.add_argument("--run.name", type=str, default="personlab", help="folder of this experiment's runs")
+        parser.add_argument("--run.root", type=str, default="runs", help="folder of all runs")
+        parser.add_argument(
+            "--run.wandb", type=str, default="auto", help="W&B: auto (online with a key), online, offline, off"
+        )
+        parser.add_lightning_class_args(SampleCounter, "samples")
+        parser.add_lightning_class_args(PolyakAveraging, "averaging")
+        parser.add_lightning_class_args(CocoEvaluation, "evaluation")
+        parser.add_lightning_class_args(ContactSheet, "contact_sheet")
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.monitor": "val/keypoints/AP",
+                "checkpoint.mode": "max",
+                "checkpoint.save_top_k": 2,
+                "checkpoint.save_last": True,
+                "checkpoint.filename": "step={step}",
+                "checkpoint.auto_insert_metric_name": False,
+            }
+        )
+        parser.link_arguments("seed_everything", "data.seed")
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Those of LightningCLI that a PersonLab run has."""
+        known = LightningCLI.subcommands()
+        return {name: known[name] for name in ("fit", "validate", "test")}
+
+    def before_instantiate_classes(self) -> None:
+        """Make the run directory and save the resolved config before anything else happens."""
+        config = self.config[self.subcommand]
+        config.base = None
+        config.trainer.use_distributed_sampler = False
+        config.weights_only = True
+        if config.trainer.precision is None:
+            config.trainer.precision = default_precision(str(config.trainer.accelerator))
+        if config.trainer.enable_progress_bar is None:
+            config.trainer.enable_progress_bar = sys.stderr.isatty()
+        if config.run.wandb not in _WANDB_MODES:
+            raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
+        if config.ckpt_path and config.ckpt_path not in ("best", "last") and not Path(config.ckpt_path).is_file():
+            raise InputError(f"{config.ckpt_path}: no such checkpoint; check --ckpt_path")
+        self.run = self._open_run(config)
+        self._save_config(config)  # before places of this run are filled in, so that another run can start from it
+        config.trainer.default_root_dir = str(self.run.path)
+        config.checkpoint.dirpath = str(self.run.checkpoints)
+        if config.trainer.logger is None or config.trainer.logger is True:
+            config.trainer.logger = _loggers(self.run, config.run.wandb)
+
+    def _open_run(self, config: Any) -> RunDirectory:
+        """A new directory; a resumed `fit` goes on in its own; other processes of one run take the first one's."""
+        given = os.environ.get(_RUN_VARIABLE)
+        if given and int(os.environ.get("LOCAL_RANK", "0")) > 0:
+            return RunDirectory(Path(given))
+        resumed = RunDirectory.of_checkpoint(config.ckpt_path) if config.ckpt_path else None
+        run = resumed if resumed and self.subcommand == "fit" else RunDirectory.create(config.run.root, config.run.name)
+        os.environ[_RUN_VARIABLE] = str(run.path)
+        return run
+
+    def after_instantiate_classes(self) -> None:
+        """Start the run card; add the progress lines where there is no terminal."""
+        if not self.trainer.progress_bar_callback:
+            self.trainer.callbacks.append(PlainProgress())  # type: ignore[attr-defined]
+        self._start_card()
+
+    def fit(self, **arguments: Any) -> None:
+        """Train, and tell where everything is."""
+        self._run_to_end(self.trainer.fit, arguments)
+
+    def validate(self, **arguments: Any) -> None:
+        """Evaluate on the validation split."""
+        self._run_to_end(self.trainer.validate, arguments)
+
+    def test(self, **arguments: Any) -> None:
+        """Evaluate on the test split."""
+        self._run_to_end(self.trainer.test, arguments)
+
+    def _run_to_end(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
+        status = "failed"
+        try:
+            function(**arguments)
+            status = "interrupted" if self.trainer.interrupted else "finished"
+        finally:
+            if self.trainer.is_global_zero:
+                finish_card(self.run, status)
+                os.environ.pop(_RUN_VARIABLE, None)
+        self._tell_results()
+
+    @rank_zero_only
+    def _tell_results(self) -> None:
+        evaluation = self.run.path / "evaluation.json"
+        if evaluation.is_file():
+            scores = json.loads(evaluation.read_text(encoding="utf-8"))
+            told = [f"{kind} AP {_rounded(scores[kind]['AP'])}" for kind in ("keypoints", "segmentation")]
+            logger.info("%s on %d images", ", ".join(told), scores["images"])
+        sheets = sorted(self.run.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
+        if sheets:
+            logger.info("picture: %s", sheets[-1])
+        logger.info("run directory: %s", self.run.path)
+
+    @rank_zero_only
+    def _save_config(self, config: Any) -> None:
+        target = self.run.config
+        if target.exists():  # a resumed run keeps the config it began with
+            target = target.with_name(f"config-{self.subcommand}-{os.getpid()}.yaml")
+        self._parser(self.subcommand).save(config, str(target), skip_none=False)
+
+    @rank_zero_only
+    def _start_card(self) -> None:
+        seed = self.config[self.subcommand].seed_everything
+        start_card(self.run, seed, describe_devices(self.trainer.strategy.root_device.type))
+        logger.info("run directory: %s", self.run.path)
+
+
+def _rounded(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"
+
+
+def default_precision(accelerator: str) -> str:
+    """bf16 mixed on GPUs that have it, fp16 mixed on other GPUs, fp32 on the CPU (where bf16 is far slower)."""
+    if accelerator in ("cpu", "mps") or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _loggers(run: RunDirectory, wandb_mode: str) -> list[dict[str, Any]]:
+    """The ledger, a CSV for spreadsheets, and W&B as a mirror."""
+    loggers: list[dict[str, Any]] = [
+        {"class_path": "personlab.experiments.Ledger", "init_args": {"run_directory": str(run.path)}},
+        {
+            "class_path": "lightning.pytorch.loggers.CSVLogger",
+            "init_args": {"save_dir": str(run.path), "name": "", "version": ""},
+        },
+    ]
+    if wandb_mode == "auto":
+        has_key = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _read_or_empty(Path.home() / ".netrc")
+        wandb_mode = "online" if has_key else "offline"
+    if wandb_mode != "off":
+        arguments = {"save_dir": str(run.path), "project": run.name, "id": run.run_id, "name": run.run_id}
+        loggers.append(
+            {
+                "class_path": "lightning.pytorch.loggers.WandbLogger",
+                "init_args": {**arguments, "offline": wandb_mode == "offline"},
+            }
+        )
+    return loggers
+
+
+def _read_or_empty(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def run(words: list[str]) -> int:
+    """Run `fit`, `validate` or `test`, to its end."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        # Through our handler, and warnings only: Lightning's own lines (tips, hardware) hide what the run tells.
+        logging.getLogger(name).handlers[:] = logger.handlers
+        logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
+    options = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
+    PersonLabCLI(
+        PersonLabTask,
+        CocoDataModule,
+        save_config_callback=None,
+        seed_everything_default=0,
+        trainer_defaults={"num_sanity_val_steps": 0, "log_every_n_steps": 20},
+        parser_kwargs={**options, "prog": "personlab", **{name: dict(options) for name in PersonLabCLI.subcommands()}},
+        auto_configure_optimizers=False,
+        args=expand_configs(words),
+    )
+    return 0

@@ -1,0 +1,160 @@
+"""Run directories: `runs/<name>/<run_id>/`, what stands in them, and the run card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from personlab.errors import InputError
+from personlab.evaluation.results import write_json
+
+_VERSIONED = (
+    "personlab", "torch", "lightning", "torchmetrics", "albumentations", "opencv-python-headless", "pycocotools",
+    "jsonargparse", "omegaconf", "numba", "numpy", "wandb",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Where one run keeps everything; never shared with another run."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name given by the user."""
+        return self.path.parent.name
+
+    @property
+    def run_id(self) -> str:
+        """Unique id: start time and a random part."""
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration, all of it."""
+        return self.path / "config.yaml"
+
+    @property
+    def card(self) -> Path:
+        """The run card."""
+        return self.path / "run.json"
+
+    @property
+    def ledger(self) -> Path:
+        """One line a logged step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of the Trainer."""
+        return self.path / "checkpoints"
+
+    @property
+    def predictions(self) -> Path:
+        """COCO results of each evaluation."""
+        return self.path / "predictions"
+
+    @property
+    def figures(self) -> Path:
+        """Contact sheets."""
+        return self.path / "figures"
+
+    @classmethod
+    def create(cls, root: str | Path, name: str) -> RunDirectory:
+        """Make a new, empty run directory.
+
+        Raises:
+            InputError: If it cannot be written.
+        """
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        run = cls(Path(root).resolve() / name / run_id)
+        try:
+            run.path.mkdir(parents=True)
+            for folder in (run.checkpoints, run.predictions, run.figures):
+                folder.mkdir()
+        except OSError as error:
+            raise InputError(f"{run.path}: cannot make the run directory ({error.strerror}); set --run.root") from error
+        return run
+
+    @classmethod
+    def of_checkpoint(cls, checkpoint: str | Path) -> RunDirectory | None:
+        """The run that a checkpoint belongs to, or None if it lies outside any run directory."""
+        folder = Path(checkpoint).resolve().parent
+        run = cls(folder.parent)
+        return run if folder.name == "checkpoints" and run.card.is_file() else None
+
+
+def start_card(run: RunDirectory, seed: int | None, devices: str) -> None:
+    """Write the card of a run that begins, or note on an existing card that the run is resumed."""
+    now = _now()
+    if run.card.is_file():
+        card = json.loads(run.card.read_text(encoding="utf-8"))
+        card.setdefault("resumed", []).append({"start": now, "argv": sys.argv})
+        card |= {"status": "running", "end": None}
+    else:
+        card = {
+            "name": run.name,
+            "run_id": run.run_id,
+            "status": "running",
+            "argv": sys.argv,
+            "git": _git_state(),
+            "config_hash": hashlib.sha256(run.config.read_bytes()).hexdigest()[:16],
+            "seed": seed,
+            "versions": {"python": platform.python_version(), **_versions()},
+            "devices": devices,
+            "start": now,
+            "end": None,
+        }
+    write_json(run.card, card)
+
+
+def finish_card(run: RunDirectory, status: str) -> None:
+    """Note how a run ended: `finished`, `interrupted` or `failed`."""
+    card = json.loads(run.card.read_text(encoding="utf-8"))
+    write_json(run.card, card | {"status": status, "end": _now()})
+
+
+def describe_devices(accelerator: str) -> str:
+    """The hardware a run uses, in words."""
+    if accelerator == "cuda":
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    return f"{accelerator}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}"
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONED:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git_state() -> dict[str, Any]:
+    """Commit of the source tree that runs, and whether it has changes; empty when it is not a git checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()  # type: ignore[call-overload]
+        changes = subprocess.run(["git", "status", "--porcelain"], **ask).stdout.strip()  # type: ignore[call-overload]
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    return {"commit": commit, "dirty": bool(changes)}

@@ -1,0 +1,8 @@
+"""Lightning callbacks of a PersonLab run."""
+
+from personlab.training.callbacks.averaging import PolyakAveraging
+from personlab.training.callbacks.contact_sheet import ContactSheet
+from personlab.training.callbacks.evaluation import CocoEvaluation
+from personlab.training.callbacks.progress import PlainProgress, SampleCounter
+
+__all__ = ["CocoEvaluation", "ContactSheet", "PlainProgress", "PolyakAveraging", "SampleCounter"]

@@ -1,0 +1,114 @@
+"""COCO average precision at every evaluation."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from personlab.evaluation.coco_ap import CocoAP
+from personlab.evaluation.results import people_to_results, score_report, write_json, write_results
+from personlab.structures import Batch
+
+
+class CocoEvaluation(Callback):
+    """Scores the decoded people of a validation or test epoch.
+
+    Each process writes the predictions of its shard to a file; after one barrier the first process merges the files,
+    checks that every image is there exactly once, computes the AP and tells the others. The predictions stay in
+    `predictions/`, the scores in `evaluation.json`.
+    """
+
+    def __init__(self, keep_predictions: bool = True) -> None:
+        """Set what is kept.
+
+        Args:
+            keep_predictions: Whether the merged predictions of each evaluation stay in the run directory.
+        """
+        self.keep_predictions = keep_predictions
+        self._results: list[dict[str, Any]] = []
+        self._image_ids: list[int] = []
+        self._seconds: dict[str, float] = {}
+        self._waiting_since = 0.0
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Forget the previous evaluation."""
+        self._results, self._image_ids = [], []
+        self._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
+        self._waiting_since = time.perf_counter()
+
+    def on_validation_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Count the time spent waiting for the batch."""
+        self._seconds["read"] += time.perf_counter() - self._waiting_since
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Take the people of one batch."""
+        ids = [int(i) for i in batch.image_ids]
+        for image_id, people in zip(ids, outputs["people"], strict=True):
+            self._results += people_to_results(people, image_id)
+        self._image_ids += ids
+        for stage, seconds in outputs["seconds"].items():
+            self._seconds[stage] += seconds
+        self._waiting_since = time.perf_counter()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Merge, score, log and save."""
+        stage = "test" if trainer.testing else "val"
+        folder = Path(trainer.default_root_dir) / "predictions"
+        stem = f"{stage}-step{trainer.global_step}"
+        shard = {"image_ids": self._image_ids, "results": self._results, "seconds": self._seconds}
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / f"{stem}.rank{trainer.global_rank}.json", shard)
+        trainer.strategy.barrier("predictions written")
+        figures = self._score(trainer, folder, stem, stage) if trainer.is_global_zero else {}
+        # Computed once and told to everyone, so that a monitor sees the same value in every process.
+        figures = trainer.strategy.broadcast(figures)
+        pl_module.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
+
+    def _score(self, trainer: L.Trainer, folder: Path, stem: str, stage: str) -> dict[str, float]:
+        """Merge the shards of all processes and compute the scores; only in the first process."""
+        image_ids: list[int] = []
+        results: list[dict[str, Any]] = []
+        seconds = dict.fromkeys(self._seconds, 0.0)
+        for rank in range(trainer.world_size):
+            path = folder / f"{stem}.rank{rank}.json"
+            shard = json.loads(path.read_text(encoding="utf-8"))
+            image_ids += shard["image_ids"]
+            results += shard["results"]
+            seconds = {k: seconds[k] + shard["seconds"][k] for k in seconds}
+            path.unlink()
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        limited = (trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches) != 1.0
+        if not limited and sorted(image_ids) != sorted(datamodule.eval_image_ids):
+            expected = len(datamodule.eval_image_ids)
+            raise RuntimeError(
+                f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {expected}"
+            )
+        results.sort(key=lambda r: (r["image_id"], -r["score"]))
+        metric = CocoAP(datamodule.annotation_path(datamodule.val_split), skeleton=datamodule.skeleton)
+        metric.update_results(results, sorted(image_ids))
+        figures = metric.compute()
+        report = score_report(figures, images=len(image_ids), people=len(results), seconds=seconds)
+        if self.keep_predictions:
+            write_results(folder / f"{stem}.json", results)
+        write_json(Path(trainer.default_root_dir) / "evaluation.json", report)
+        return figures
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_start = on_validation_batch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end

@@ -1,0 +1,108 @@
+"""What a training run tells while it goes: samples seen, broken samples, plain progress lines."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+from personlab.errors import InputError
+from personlab.structures import Batch
+
+logger = logging.getLogger("personlab")
+
+
+class SampleCounter(Callback):
+    """Counts samples seen and samples that could not be read, over all processes, and logs both.
+
+    A run in which too large a share of the images is broken stops with one clear line rather than train on stand-ins.
+    """
+
+    def __init__(self, max_broken_share: float = 0.05, patience_samples: int = 200) -> None:
+        """Set what is too much.
+
+        Args:
+            max_broken_share: Share of unreadable images above which training stops.
+            patience_samples: Samples to see before the share is judged.
+        """
+        self.max_broken_share = max_broken_share
+        self.patience_samples = patience_samples
+        self.samples_seen = 0
+        self.samples_broken = 0
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Count this batch, and log before the step's other metrics so that they share a line."""
+        broken = len(batch) - int(batch.sample_valid.sum())
+        if broken and not self.samples_broken:
+            logger.warning("an image could not be read; it counts in no loss (see train/samples_broken)")
+        self.samples_seen += len(batch) * trainer.world_size
+        self.samples_broken += broken
+        if (
+            self.samples_seen >= self.patience_samples
+            and self.samples_broken > self.max_broken_share * self.samples_seen
+        ):
+            raise InputError(
+                f"{self.samples_broken} of {self.samples_seen} training images could not be read; check the image "
+                "folder, or raise SampleCounter's max_broken_share"
+            )
+        values = {"samples_seen": float(self.samples_seen), "train/samples_broken": float(self.samples_broken)}
+        pl_module.log_dict(values, batch_size=len(batch), rank_zero_only=True)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Log the count beside the scores."""
+        pl_module.log("samples_seen", float(self.samples_seen), rank_zero_only=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counts, for the checkpoint."""
+        return {"samples_seen": self.samples_seen, "samples_broken": self.samples_broken}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Counts, from the checkpoint."""
+        self.samples_seen = int(state_dict["samples_seen"])
+        self.samples_broken = int(state_dict["samples_broken"])
+
+
+class PlainProgress(Callback):
+    """One line of progress every few seconds, for logs and for screens that are not terminals."""
+
+    def __init__(self, every_s: float = 15.0) -> None:
+        """Set the pace.
+
+        Args:
+            every_s: Seconds between lines.
+        """
+        self.every_s = every_s
+        self._told = self._started = 0.0
+        self._first_step = 0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock."""
+        self._told = self._started = time.monotonic()
+        self._first_step = trainer.global_step
+        logger.info("training: %d steps planned", trainer.estimated_stepping_batches)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Tell the step, the loss and the pace, now and then."""
+        now = time.monotonic()
+        if now - self._told < self.every_s:
+            return
+        self._told = now
+        done = trainer.global_step - self._first_step
+        pace = (now - self._started) / max(done, 1)
+        total = trainer.estimated_stepping_batches
+        loss = float(outputs["loss"]) if isinstance(outputs, dict) else float("nan")
+        left = pace * max(total - trainer.global_step, 0)
+        logger.info(
+            "step %d of %d, loss %.3f, %.3f s a step, %.1f min left", trainer.global_step, total, loss, pace, left / 60
+        )
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Say that evaluation begins."""
+        logger.info("evaluating at step %d", trainer.global_step)

@@ -1,0 +1,139 @@
+"""The LightningModule: glue between network, encoding, objective and decoder. It owns no maths."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from personlab.decoding import PaperDecoder
+from personlab.encoding import Encoder
+from personlab.errors import InputError
+from personlab.losses import Objective
+from personlab.network import PersonLab
+from personlab.structures import Batch
+from personlab.training.schedules import Schedule
+from personlab.weights import load_initial
+
+
+def _sgd(parameters: Any) -> torch.optim.Optimizer:
+    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
+
+
+class PersonLabTask(L.LightningModule):
+    """Trains and evaluates a PersonLab network.
+
+    Source: PersonLab, section 3 and 4.
+    """
+
+    def __init__(
+        self,
+        network: PersonLab,
+        encoder: Encoder,
+        objective: Objective,
+        decoder: PaperDecoder,
+        optimizer: OptimizerCallable = _sgd,
+        schedule: Schedule | None = None,
+        eval_stride: int | None = None,
+        initial_weights: str | None = None,
+    ) -> None:
+        """Put the parts together.
+
+        Args:
+            network: Image -> fields.
+            encoder: Annotations -> targets.
+            objective: Fields and targets -> loss.
+            decoder: Fields -> people, at evaluation.
+            optimizer: Makes the optimiser from the parameters; SGD with momentum as in the paper by default.
+            schedule: Learning-rate schedule by step; constant by default, as in the paper.
+            eval_stride: Output stride at evaluation, with the same weights; None keeps that of training. The paper
+                trains at 16 and evaluates at 8.
+            initial_weights: What a fresh `fit` starts from: `imagenet` for the backbone's weights from an installed
+                package, or a weights file (`.safetensors`, `.pth`). A resumed run takes its checkpoint instead.
+        """
+        super().__init__()
+        if encoder.disk_radius_px != network.disk_radius_px:
+            raise InputError(
+                f"model.encoder.disk_radius_px {encoder.disk_radius_px} and model.network.init_args.disk_radius_px "
+                f"{network.disk_radius_px} must be the same: the network learns the disks that the encoder draws"
+            )
+        self.network = network
+        self.encoder = encoder
+        self.objective = objective
+        self.decoder = decoder
+        self.make_optimizer = optimizer
+        self.schedule = schedule or Schedule()
+        self.eval_stride = eval_stride
+        self.initial_weights = initial_weights
+        self.train_stride = network.output_stride
+
+    def setup(self, stage: str) -> None:
+        """Load the initial weights when a fresh training begins."""
+        resumes = self._trainer is not None and self.trainer.ckpt_path is not None
+        if stage == "fit" and self.initial_weights and not resumes:
+            load_initial(self.network, self.initial_weights)
+
+    def forward(self, images: Tensor) -> Any:
+        """Fields of a batch of images `(batch, 3, height, width)`."""
+        return self.network(images)
+
+    def _losses(self, batch: Batch, supervised: bool) -> tuple[Any, dict[str, Tensor]]:
+        predicted = self.network.forward_supervised(batch.images) if supervised else [self.network(batch.images)]
+        targets = {stride: self.encoder(batch, stride) for stride in {fields.stride for fields in predicted}}
+        return predicted[0], self.objective(predicted, [targets[fields.stride] for fields in predicted])
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One optimisation step's loss; logs every term."""
+        _, terms = self._losses(batch, supervised=True)
+        self.log_dict({f"train/loss/{name}": value for name, value in terms.items()}, batch_size=len(batch))
+        return terms["total"]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Losses, fields and decoded people of one batch; callbacks score and draw them."""
+        started = time.perf_counter()
+        fields, terms = self._losses(batch, supervised=False)
+        self.log_dict(
+            {f"{self._stage}/loss/{name}": value for name, value in terms.items()},
+            batch_size=len(batch),
+            on_epoch=True,
+            sync_dist=True,
+        )
+        fields = fields.detach().to("cpu", torch.float32)
+        networked = time.perf_counter()
+        people = self.decoder(fields, batch.image_to_crop.cpu().numpy(), batch.image_sizes.tolist())
+        decoded = time.perf_counter()
+        return {
+            "fields": fields,
+            "people": people,
+            "seconds": {"network": networked - started, "decode": decoded - networked},
+        }
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """The same as `validation_step`."""
+        return self.validation_step(batch, batch_idx)
+
+    @property
+    def _stage(self) -> str:
+        return "test" if self.trainer.testing else "val"
+
+    def on_validation_start(self) -> None:
+        """Evaluate at the evaluation stride."""
+        self.network.set_output_stride(self.eval_stride or self.train_stride)
+
+    def on_validation_end(self) -> None:
+        """Train on at the training stride."""
+        self.network.set_output_stride(self.train_stride)
+
+    on_test_start = on_validation_start
+    on_test_end = on_validation_end
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and its schedule by step."""
+        optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        scheduler = self.schedule.build(optimizer, total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

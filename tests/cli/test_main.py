@@ -1,0 +1,138 @@
+"""The command line: exit codes, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from personlab.cli.configs import expand_configs
+from personlab.cli.main import COMMANDS, main
+from personlab.errors import InputError
+from tests.data.tiny_coco import write_root
+
+ROOT = Path(__file__).resolve().parents[2]
+DEMO = str(ROOT / "configs/experiment/demo.yaml")
+
+
+def refused(capsys: pytest.CaptureFixture[str], words: list[str], code: int = 2) -> str:
+    """The one line that a refused command prints."""
+    assert main(words) == code
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("personlab: error: ")]
+    assert len(told) == 1, captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+    return told[0]
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in COMMANDS)
+
+
+def test_a_misspelt_command_names_the_nearest(capsys):
+    assert "did you mean 'oracle'?" in refused(capsys, ["oracel"])
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["oracle", "--data.root", "nowhere"], "nowhere"),
+        (["oracle", "--data.root", "x", "--strid", "8"], "--strid"),
+        (["oracle", "--data.root", "x", "--stride", "eight"], "stride"),
+        (["oracle"], "data.root"),
+        (["data"], "synth"),
+        (["weights", "extract", "nowhere.ckpt", "-o", "x.safetensors"], "nowhere.ckpt"),
+        (["fit", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["fit", "--config", DEMO, "--data.root", "nowhere"], "nowhere"),
+        (["fit", "--config", DEMO, "--model.strid", "4"], "model.strid"),
+        (["fit", "--config", DEMO, "--trainer.max_step", "4"], "max_step"),
+        (["fit", "--config", DEMO, "--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["fit", "--config", DEMO, "--run.wandb", "sometimes"], "sometimes"),
+        (["fit", "--config", DEMO, "--model.encoder.disk_radius_px", "20"], "disk_radius_px"),
+        (["fit", "--config", DEMO, "--model.initial_weights", "nowhere.safetensors"], "nowhere.safetensors"),
+    ],
+)
+def test_bad_usage_is_told_in_one_line_with_exit_code_2(capsys, tmp_path, monkeypatch, words, told):
+    if words[0] == "fit" and "--data.root" not in words:
+        words = [*words, "--data.root", str(write_root(tmp_path / "coco"))]
+    if words[0] == "fit":
+        words = [*words, "--run.root", str(tmp_path)]
+    assert told in refused(capsys, words)
+
+
+def test_an_unwritable_run_directory_is_told(capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    line = refused(
+        capsys, ["fit", "--config", DEMO, "--data.root", str(tmp_path), "--run.root", str(tmp_path / "file")]
+    )
+    assert "--run.root" in line
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("{", "not JSON"),
+        ('{"images": []}', "annotations"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "image"),
+        (
+            '{"images": [{"id": 1, "file_name": "a.jpg", "height": 9, "width": 9}], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}',
+            "person",
+        ),
+    ],
+)
+def test_bad_annotation_files_name_the_file(capsys, tmp_path, content, told):
+    (tmp_path / "annotations").mkdir()
+    path = tmp_path / "annotations" / "person_keypoints_val2017.json"
+    path.write_text(content)
+    line = refused(capsys, ["oracle", "--data.root", str(tmp_path)])
+    assert str(path) in line
+    assert told in line
+
+
+def test_results_go_where_json_says(capsys, tmp_path):
+    assert (
+        main(["data", "synth", str(tmp_path / "set"), "--train_images", "2", "--val_images", "2", "--json", "-"]) == 0
+    )
+    assert json.loads(capsys.readouterr().out)["val2017"]["images"] == 2
+    target = tmp_path / "oracle.json"
+    assert main(["oracle", "--data.root", str(tmp_path / "set"), "--json", str(target)]) == 0
+    report = json.loads(target.read_text())
+    assert report["images"] == 2
+    assert report["keypoints"]["AP"] > 0.9
+    assert "no/folder" in refused(
+        capsys, ["oracle", "--data.root", str(tmp_path / "set"), "--json", str(tmp_path / "no/folder/x.json")]
+    )
+
+
+def test_configs_are_merged_after_those_they_build_on(tmp_path):
+    (tmp_path / "a.yaml").write_text("x: 1\n")
+    (tmp_path / "b.yaml").write_text("base: [a.yaml]\ny: 2\n")
+    (tmp_path / "c.yaml").write_text("base: [a.yaml, b.yaml]\n")
+    words = expand_configs(["fit", "--config", str(tmp_path / "c.yaml"), "--z", "3"])
+    files = [Path(w).name for w in words if w.endswith(".yaml")]
+    assert files == ["a.yaml", "b.yaml", "c.yaml"]
+    assert words[-2:] == ["--z", "3"]
+    assert expand_configs(["fit", f"--config={tmp_path / 'b.yaml'}"])[1::2] == ["--config", "--config"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("base: [me.yaml]\n", "builds on itself"),
+        ("base: other.yaml\n", "list"),
+        ("base: [missing.yaml]\n", "missing.yaml"),
+        ("a: [\n", "not a YAML config"),
+        ("- 1\n", "mapping"),
+        ("model: {network: {class_path: os.system, init_args: {}}}\n", "not allowed"),
+        ("trainer: {callbacks: [{class_path: subprocess.Popen}]}\n", "not allowed"),
+    ],
+)
+def test_bad_configs_are_refused_before_anything_is_imported(tmp_path, text, told):
+    (tmp_path / "me.yaml").write_text(text)
+    with pytest.raises(InputError, match=told):
+        expand_configs(["fit", "--config", str(tmp_path / "me.yaml")])

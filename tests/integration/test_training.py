@@ -1,0 +1,110 @@
+"""`personlab fit` from end to end: what it leaves behind, and that a resumed run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from personlab.cli.main import main
+from personlab.experiments import RunDirectory
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = sorted(p for folder in ("experiment", "debug") for p in (ROOT / "configs" / folder).glob("*.yaml"))
+SMALL = (
+    "--data.batch_size=2 --data.eval_size=129 --data.workers=0 --data.val_images=2 --run.wandb=off "
+    "--trainer.accelerator=cpu --contact_sheet.images=1"
+).split()
+
+
+def fit(synthetic: Path, runs: Path, *words: str, config: str = "experiment/demo.yaml") -> RunDirectory:
+    """Run `personlab fit` on small images and return its run directory."""
+    where = [f"--data.root={synthetic}", f"--run.root={runs}", "--run.name=test"]
+    assert main(["fit", "--config", str(ROOT / "configs" / config), *SMALL, *where, *words]) == 0
+    return RunDirectory(max((runs / "test").iterdir(), key=lambda p: p.stat().st_mtime))
+
+
+def steps(count: int) -> list[str]:
+    return [f"--trainer.max_steps={count}", f"--trainer.val_check_interval={count}", "--trainer.log_every_n_steps=1"]
+
+
+@pytest.fixture(scope="module")
+def finished(synthetic, tmp_path_factory) -> RunDirectory:
+    runs = tmp_path_factory.mktemp("runs")
+    return fit(synthetic, runs, *steps(4), "--data.view.init_args.crop_size=129")
+
+
+def test_a_run_leaves_everything_in_its_directory(finished):
+    card = json.loads(finished.card.read_text())
+    assert (card["status"], card["seed"]) == ("finished", 0)
+    report = json.loads((finished.path / "evaluation.json").read_text())
+    assert set(report) == {"keypoints", "segmentation", "images", "people", "seconds"}
+    assert report["images"] == 2
+    assert set(report["seconds"]) == {"read", "network", "decode"}
+    assert (finished.figures / "val-step4.png").stat().st_size > 10_000
+    assert json.loads((finished.predictions / "val-step4.json").read_text()) is not None
+    assert (finished.path / "metrics.csv").is_file()
+
+
+def test_the_ledger_has_every_term_and_the_samples_seen(finished):
+    lines = [json.loads(line) for line in finished.ledger.read_text().splitlines()]
+    training = [line for line in lines if "train/loss/total" in line]
+    assert [line["samples_seen"] for line in training] == [2, 4, 6, 8]
+    assert {f"train/loss/{term}" for term in ("heatmap", "segmentation", "short", "mid", "long")} <= training[0].keys()
+    assert any("val/keypoints/AP" in line and "val/segmentation/AP" in line for line in lines)
+
+
+def test_checkpoints_hold_tensors_and_plain_values_only(finished):
+    checkpoint = torch.load(finished.checkpoints / "last.ckpt", weights_only=True)
+    raw, averaged = checkpoint["current_model_state"], checkpoint["state_dict"]
+    assert raw.keys() == averaged.keys()
+    moved = [name for name in raw if name.endswith("weight") and not torch.equal(raw[name], averaged[name])]
+    assert moved, "the average is the raw weights"
+
+
+def test_the_saved_config_is_the_whole_run_again(finished, synthetic, tmp_path):
+    assert main(["fit", "--config", str(finished.config), f"--run.root={tmp_path}"]) == 0
+    again = RunDirectory(next((tmp_path / "test").iterdir()))
+    assert again != finished
+    last = [torch.load(run.checkpoints / "last.ckpt", weights_only=True)["state_dict"] for run in (finished, again)]
+    assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(finished, synthetic, tmp_path):
+    view = "--data.view.init_args.crop_size=129"
+    # The plan is for 4 steps in both, since the schedule depends on it; the first part stops at 2.
+    halves = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=1", view]
+    first = fit(synthetic, tmp_path, *halves)
+    middle = first.checkpoints / "step=2.ckpt"
+    whole = torch.load(first.checkpoints / "last.ckpt", weights_only=True)
+    resumed = fit(synthetic, tmp_path, *halves, f"--ckpt_path={middle}")
+    assert resumed == first, "a resumed run goes on in its own directory"
+    again = torch.load(max(first.checkpoints.glob("*.ckpt"), key=lambda p: p.stat().st_mtime), weights_only=True)
+    assert again["global_step"] == whole["global_step"] == 4
+    for part in ("state_dict", "current_model_state"):
+        assert all(torch.equal(whole[part][name], again[part][name]) for name in whole[part]), part
+    card = json.loads(first.card.read_text())
+    assert card["status"] == "finished"
+    assert len(card["resumed"]) == 1
+
+
+def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, tmp_path):
+    config = str(ROOT / "configs/experiment/demo.yaml")
+    where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", f"--ckpt_path={finished.checkpoints / 'last.ckpt'}"]
+    assert main(["validate", "--config", config, *SMALL, *where]) == 0
+    report = next(tmp_path.glob("demo/*/evaluation.json"))
+    scores = [json.loads(p.read_text()) for p in (report, finished.path / "evaluation.json")]
+    assert scores[0]["keypoints"] == scores[1]["keypoints"]
+    assert scores[0]["segmentation"] == scores[1]["segmentation"]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
+def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
+    words = [*steps(1), "--model.initial_weights=null", "--data.train_images=4", "--data.train_split=train2017"]
+    if config.parent.name == "experiment":
+        words += ["--data.view.init_args.crop_size=129"]
+    run = fit(synthetic, tmp_path, *words, config=f"{config.parent.name}/{config.name}")
+    assert json.loads(run.card.read_text())["status"] == "finished"
+    assert (run.path / "evaluation.json").is_file()
