@@ -130,7 +130,9 @@ class FigurePainter:
 
     def _upper_arm(self, side: int) -> None:
         if self.look.kit is not None:
-            self._kit_limb((5 + side, 7 + side), (0.036, 0.027), shade(self.look.kit.arms[side], 0.65), UPPER_ARM + side)
+            self._kit_limb(
+                (5 + side, 7 + side), (0.036, 0.027), shade(self.look.kit.arms[side], 0.65), UPPER_ARM + side
+            )
             return
         share = min(self.look.sleeves * 2, 1.0)
         colours = (self.look.skin, self._sleeve())

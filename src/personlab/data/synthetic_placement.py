@@ -45,7 +45,7 @@ def place(
     extent = high - low
     if boxes and rng.random() < _OVERLAP_SHARE:
         box = boxes[rng.integers(len(boxes))]
-        reach = rng.uniform(0.15, 0.75) * (extent[0] + box[1, 0] - box[0, 0]) / 2
+        reach = rng.uniform(0.3, 0.9) * (extent[0] + box[1, 0] - box[0, 0]) / 2
         x = box[:, 0].mean() + rng.choice([-1.0, 1.0]) * reach
         feet = box[1, 1] + 0.25 * (extent[1] - box[1, 1] + box[0, 1]) + rng.normal(0, 0.03) * height
     else:

@@ -19,7 +19,7 @@ from personlab.data.synthetic_pose import Figure, pose
 
 PERSON, SMALL, CROWD, OBJECT = range(4)
 """Kinds of layers: with keypoints; with a mask only; part of a crowd; a thing that hides people."""
-_EMPTY_SHARE, _SMALL_SHARE, _CROWD_SHARE, _OBJECT_SHARE = 0.02, 0.07, 0.055, 0.24
+_EMPTY_SHARE, _SMALL_SHARE, _CROWD_SHARE, _OBJECT_SHARE = 0.02, 0.07, 0.055, 0.16
 _CLOSE_UP_SHARE = 0.05
 _MIN_VISIBLE_SHARE, _MIN_VISIBLE_PX, _MIN_VISIBLE_JOINTS = 0.28, 40, 4
 

@@ -5,6 +5,7 @@ from personlab.network.heads import Heads
 from personlab.network.mobilenet_v2 import MobileNetV2
 from personlab.network.normalization import FrozenBatchNorm2d, Norm, make_norm
 from personlab.network.personlab import PersonLab
+from personlab.network.pyramid import Pyramid
 from personlab.network.refinement import refine, refine_long_offsets, refine_mid_offsets
 from personlab.network.resnet import ResNet
 
@@ -15,6 +16,7 @@ __all__ = [
     "MobileNetV2",
     "Norm",
     "PersonLab",
+    "Pyramid",
     "ResNet",
     "make_norm",
     "refine",

@@ -156,6 +156,7 @@ class ResNet(Backbone):
                 stage.append(block(channels, stage_width, 2 if i > 0 and j == 0 else 1, norm))
                 channels = stage_width * block.expansion
             self.add_module(f"layer{i + 1}", stage)
+        self.stage_channels = tuple(stage_width * block.expansion for stage_width in widths)
         self.out_channels = channels
         self.mid_channels = widths[-2] * block.expansion
         self.max_stride = self.min_stride * 2 ** (self.num_stages - 1)
@@ -203,9 +204,15 @@ class ResNet(Backbone):
         self, images: Float[Tensor, "batch 3 height width"]
     ) -> tuple[Float[Tensor, "batch mid mid_rows mid_columns"], Float[Tensor, "batch final rows columns"]]:
         """See `Backbone.forward`."""
+        *_, mid, final = self.forward_stages(images)
+        return mid, final
+
+    def forward_stages(self, images: Float[Tensor, "batch 3 height width"]) -> list[Tensor]:
+        """The output map of every stage, in order."""
         x = F.relu(self.bn1(self.conv1(images)), inplace=True)
         x = self.maxpool(x) if self.stem == "imagenet" else F.relu(self.bn2(self.conv2(x)), inplace=True)
-        *early, last = self.stages()
-        for stage in early:
+        maps = []
+        for stage in self.stages():
             x = stage(x)
-        return x, last(x)
+            maps.append(x)
+        return maps

@@ -1,0 +1,35 @@
+"""Learning-rate schedules: their ends, and that their options matter."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from personlab.training import CosineSchedule, Schedule
+
+
+def test_constant_is_constant_after_the_warm_up():
+    schedule = Schedule(warmup_steps=4)
+    assert [schedule.factor(step, 100) for step in range(6)] == [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
+    assert Schedule().factor(0, 100) == Schedule().factor(99, 100) == 1.0
+
+
+def test_cosine_falls_from_the_rate_to_its_fraction():
+    schedule = CosineSchedule(warmup_steps=10, final_fraction=0.1)
+    factors = [schedule.factor(step, 110) for step in range(111)]
+    assert factors[:10] == [pytest.approx((step + 1) / 10) for step in range(10)]
+    assert factors[10] == pytest.approx(1.0)
+    assert factors[60] == pytest.approx(0.55)
+    assert factors[110] == pytest.approx(0.1)
+    assert all(a >= b for a, b in zip(factors[10:], factors[11:], strict=False))
+
+
+def test_the_scheduler_multiplies_the_optimisers_rate():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    scheduler = CosineSchedule(final_fraction=0.5).build(optimizer, total_steps=2)
+    rates = []
+    for _ in range(3):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert rates == [pytest.approx(2.0), pytest.approx(1.5), pytest.approx(1.0)]

@@ -1,0 +1,87 @@
+"""A network in one file: what goes in comes out, and nothing else is built on a file's behalf."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from personlab.errors import InputError
+from personlab.network import PersonLab, ResNet
+from personlab.weights import load_initial, save_weights
+from personlab.weights.network_file import load_network, network_state, save_network
+
+ARCHITECTURE = {
+    "class_path": "personlab.network.PersonLab",
+    "init_args": {
+        "backbone": {"class_path": "personlab.network.ResNet", "init_args": {"blocks": [1, 1], "width": 8, "output_stride": 8}},
+        "disk_radius_px": 12.0,
+    },
+}  # fmt: skip
+
+
+def small_network() -> PersonLab:
+    torch.manual_seed(1)
+    return PersonLab(ResNet(blocks=(1, 1), width=8, output_stride=8), disk_radius_px=12.0)
+
+
+def test_a_network_comes_back_as_it_was(tmp_path):
+    network = small_network().eval()
+    save_network(tmp_path / "a.safetensors", ARCHITECTURE, network.state_dict(), {"seed": "1"})
+    again, metadata = load_network(tmp_path / "a.safetensors")
+    image = torch.randint(0, 256, (1, 3, 33, 33), dtype=torch.uint8)
+    with torch.no_grad():
+        first, second = network(image), again(image)
+    assert torch.equal(first.mid_offsets, second.mid_offsets)
+    assert second.disk_radius_px == 12.0
+    assert metadata["seed"] == "1"
+    assert not again.training
+
+
+def test_half_precision_halves_the_file(tmp_path):
+    for name, half in (("a", False), ("b", True)):
+        save_network(tmp_path / f"{name}.safetensors", ARCHITECTURE, small_network().state_dict(), {}, half=half)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in "ab"]
+    assert sizes[1] < 0.7 * sizes[0]
+
+
+def test_tensors_that_do_not_fill_the_network_are_refused(tmp_path):
+    state = small_network().state_dict()
+    del state["heads.segmentation.weight"]
+    with pytest.raises(InputError, match="missing"):
+        save_network(tmp_path / "a.safetensors", ARCHITECTURE, state, {})
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "torch.nn.Linear"])
+def test_a_file_cannot_name_foreign_classes(tmp_path, path):
+    network = small_network()
+    bad = {"class_path": "personlab.network.PersonLab", "init_args": {"backbone": {"class_path": path}}}
+    save_weights(tmp_path / "a.safetensors", network.state_dict(), {"network": json.dumps(bad)})
+    with pytest.raises(InputError, match="only classes of personlab"):
+        load_network(tmp_path / "a.safetensors")
+
+
+def test_a_file_without_architecture_says_how_to_make_one(tmp_path):
+    save_weights(tmp_path / "a.safetensors", small_network().state_dict(), {})
+    with pytest.raises(InputError, match="weights extract"):
+        load_network(tmp_path / "a.safetensors")
+
+
+def test_initial_weights_come_from_files_and_from_checkpoints(tmp_path):
+    source = small_network()
+    save_weights(tmp_path / "a.safetensors", source.state_dict(), {})
+    torch.save({"state_dict": {f"network.{k}": v for k, v in source.state_dict().items()}}, tmp_path / "b.ckpt")
+    for file in ("a.safetensors", "b.ckpt"):
+        torch.manual_seed(7)
+        target = PersonLab(ResNet(blocks=(1, 1), width=8, output_stride=8), disk_radius_px=12.0)
+        load_initial(target, str(tmp_path / file))
+        assert all(
+            torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values(), strict=True)
+        )
+    assert network_state(tmp_path / "b.ckpt").keys() == source.state_dict().keys()
+    with pytest.raises(InputError, match="no tensor fits"):
+        torch.save({"other": torch.zeros(2)}, tmp_path / "c.pth")
+        load_initial(target, str(tmp_path / "c.pth"))
+    with pytest.raises(InputError, match="holds no PersonLab"):
+        network_state(tmp_path / "c.pth")
