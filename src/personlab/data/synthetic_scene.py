@@ -20,7 +20,7 @@ from personlab.data.synthetic_pose import Figure, pose
 PERSON, SMALL, CROWD, OBJECT = range(4)
 """Kinds of layers: with keypoints; with a mask only; part of a crowd; a thing that hides people."""
 _EMPTY_SHARE, _SMALL_SHARE, _CROWD_SHARE, _OBJECT_SHARE = 0.02, 0.07, 0.055, 0.16
-_CLOSE_UP_SHARE = 0.05
+_CLOSE_UP_SHARE, _HIDDEN_LEFT_OUT = 0.05, 0.68
 _MIN_VISIBLE_SHARE, _MIN_VISIBLE_PX, _MIN_VISIBLE_JOINTS = 0.28, 40, 4
 
 
@@ -229,12 +229,12 @@ class SceneBuilder:
         return annotations
 
     def _label(self, item: _Item) -> NDArray[np.float64]:
-        """Keypoints as an annotator gives them: hidden ones mostly guessed, sometimes left out."""
+        """Keypoints as COCO's annotators give them: one in ten labelled ones is hidden, most hidden ones are left out."""
         rng, result = self.rng, np.zeros((17, 3))
         guesses_faces = rng.random() < 0.6
         for k in range(17):
             place = np.round(item.layer.keypoints[k], 1)
-            left_out = rng.random() < (0.2 if k < 5 else 0.14)
+            left_out = rng.random() < _HIDDEN_LEFT_OUT
             if not self._inside(item, k):
                 continue
             if self._is_seen(item, k):
