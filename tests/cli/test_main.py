@@ -80,7 +80,8 @@ def test_an_unwritable_run_directory_is_told(capsys, tmp_path):
         ('{"images": []}', "annotations"),
         ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "image"),
         (
-            '{"images": [{"id": 1, "file_name": "a.jpg", "height": 9, "width": 9}], "annotations": [], "categories": [{"id": 1, "name": "dog"}]}',
+            '{"images": [{"id": 1, "file_name": "a.jpg", "height": 9, "width": 9}], "annotations": [], '
+            '"categories": [{"id": 1, "name": "dog"}]}',
             "person",
         ),
     ],

@@ -13,10 +13,15 @@ from personlab.experiments import RunDirectory
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(p for folder in ("experiment", "debug") for p in (ROOT / "configs" / folder).glob("*.yaml"))
-SMALL = (
-    "--data.batch_size=2 --data.eval_size=129 --data.workers=0 --data.val_images=2 --run.wandb=off "
-    "--trainer.accelerator=cpu --contact_sheet.images=1"
-).split()
+SMALL = [
+    "--data.batch_size=2",
+    "--data.eval_size=129",
+    "--data.workers=0",
+    "--data.val_images=2",
+    "--run.wandb=off",
+    "--trainer.accelerator=cpu",
+    "--contact_sheet.images=1",
+]
 
 
 def fit(synthetic: Path, runs: Path, *words: str, config: str = "experiment/demo.yaml") -> RunDirectory:

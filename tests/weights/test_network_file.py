@@ -15,7 +15,10 @@ from personlab.weights.network_file import load_network, network_state, save_net
 ARCHITECTURE = {
     "class_path": "personlab.network.PersonLab",
     "init_args": {
-        "backbone": {"class_path": "personlab.network.ResNet", "init_args": {"blocks": [1, 1], "width": 8, "output_stride": 8}},
+        "backbone": {
+            "class_path": "personlab.network.ResNet",
+            "init_args": {"blocks": [1, 1], "width": 8, "output_stride": 8},
+        },
         "disk_radius_px": 12.0,
     },
 }  # fmt: skip
@@ -80,8 +83,8 @@ def test_initial_weights_come_from_files_and_from_checkpoints(tmp_path):
             torch.equal(a, b) for a, b in zip(source.state_dict().values(), target.state_dict().values(), strict=True)
         )
     assert network_state(tmp_path / "b.ckpt").keys() == source.state_dict().keys()
+    torch.save({"other": torch.zeros(2)}, tmp_path / "c.pth")
     with pytest.raises(InputError, match="no tensor fits"):
-        torch.save({"other": torch.zeros(2)}, tmp_path / "c.pth")
         load_initial(target, str(tmp_path / "c.pth"))
     with pytest.raises(InputError, match="holds no PersonLab"):
         network_state(tmp_path / "c.pth")

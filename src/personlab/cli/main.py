@@ -84,8 +84,8 @@ def _overview() -> str:
 def _configure_output(debug: bool) -> None:
     # albumentations asks a host for its newest version on import unless told not to.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    # Threads that spin for long while they wait take the cores from the loader's workers, and a step takes several times
-    # as long; threads that sleep at once wake up late. A short spin is best for both.
+    # Threads that spin for long while they wait take the cores from the loader's workers, which makes a step several
+    # times as long; threads that sleep at once wake up late. A short spin is best for both.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))

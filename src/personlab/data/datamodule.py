@@ -194,7 +194,7 @@ class CocoDataModule(LightningDataModule):
         a run that counts steps they are one epoch ahead.
         """
         assert self.trainer is not None
-        # Counted up only after the fetch: 0 in a fresh epoch, also when a resumed run first validates and fetches later.
+        # Counted up only after the fetch: 0 in a fresh epoch, right even if a resumed run validates before it fetches.
         batches = self.trainer.fit_loop.epoch_loop.batch_progress.current.ready if follow else 0
         return self.trainer.current_epoch, batches * self.batch_size * self.trainer.world_size
 

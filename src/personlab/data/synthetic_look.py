@@ -63,7 +63,7 @@ class Kit:
 
 
 def sample_kit(rng: Generator) -> Kit:
-    """Everybody's left arm is reddish, the right one blue, the left leg yellow, the right one green, with variations."""
+    """Everybody's left arm is reddish, the right one blue, the left leg yellow, the right one green, more or less."""
 
     def near(hue: float) -> Colour:
         r, g, b = colorsys.hsv_to_rgb((hue + rng.normal(0, 0.012)) % 1.0, rng.uniform(0.7, 1.0), rng.uniform(0.7, 1.0))

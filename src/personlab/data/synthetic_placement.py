@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from personlab.data.synthetic_canvas import Points
 from personlab.data.synthetic_pose import Figure
 
-_CUT_SHARE, _OVERLAP_SHARE = 0.16, 0.65
+_CUT_SHARE, _OVERLAP_SHARE = 0.16, 0.5
 
 
 def log_uniform(rng: Generator, low: float, high: float) -> float:
@@ -45,11 +45,11 @@ def place(
     extent = high - low
     if boxes and rng.random() < _OVERLAP_SHARE:
         box = boxes[rng.integers(len(boxes))]
-        reach = rng.uniform(0.3, 0.9) * (extent[0] + box[1, 0] - box[0, 0]) / 2
+        reach = rng.uniform(0.45, 1.0) * (extent[0] + box[1, 0] - box[0, 0]) / 2
         x = box[:, 0].mean() + rng.choice([-1.0, 1.0]) * reach
         feet = box[1, 1] + 0.25 * (extent[1] - box[1, 1] + box[0, 1]) + rng.normal(0, 0.03) * height
     else:
-        tries = rng.uniform(0.1, 0.9, 4) * width
+        tries = rng.uniform(0.08, 0.92, 6) * width
         clear = [min((abs(t - box[:, 0].mean()) for box in boxes), default=0.0) for t in tries]
         x = tries[int(np.argmax(clear))]
         feet = horizon + (height - horizon) * np.clip(height_px / height + rng.normal(0, 0.15), 0.15, 1.05)

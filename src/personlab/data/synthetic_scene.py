@@ -229,7 +229,7 @@ class SceneBuilder:
         return annotations
 
     def _label(self, item: _Item) -> NDArray[np.float64]:
-        """Keypoints as COCO's annotators give them: one in ten labelled ones is hidden, most hidden ones are left out."""
+        """Keypoints as COCO's annotators give them: of those labelled one in ten is hidden."""
         rng, result = self.rng, np.zeros((17, 3))
         guesses_faces = rng.random() < 0.6
         for k in range(17):

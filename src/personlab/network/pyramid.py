@@ -17,8 +17,8 @@ from personlab.network.resnet import ResNet
 class Pyramid(Backbone):
     """A feature pyramid over a ResNet: coarse stages see far, fine ones see exactly, their sum does both.
 
-    A dilated network computes its last stages at the output stride; this one computes them at their own, far fewer cells,
-    and upsamples. That buys several times the channels for the same time, but the output stride is built in: one
+    A dilated network computes its last stages at the output stride; this one computes them at their own, far fewer
+    cells, and upsamples. That buys several times the channels for the same time, but the output stride is built in: one
     checkpoint has one stride.
 
     Args:
@@ -68,8 +68,8 @@ class Pyramid(Backbone):
         coarsest = self.trunk.max_stride
         if any((size - 1) % coarsest for size in images.shape[-2:]):
             raise InputError(
-                f"image of {images.shape[-2]}x{images.shape[-1]} pixels: height and width must be n * {coarsest} + 1 for "
-                "this network; set data.size_multiple and the crop size accordingly"
+                f"image of {images.shape[-2]}x{images.shape[-1]} pixels: height and width must be n * {coarsest} + 1 "
+                "for this network; set data.size_multiple and the crop size accordingly"
             )
         features = self.trunk.forward_stages(images)[self.first_level :]
         merged = self.laterals[-1](features[-1])
