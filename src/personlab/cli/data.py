@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from jsonargparse import ArgumentParser
@@ -12,6 +13,7 @@ from personlab.cli.options import make_parser, write_result
 from personlab.data.synthetic import generate
 from personlab.errors import InputError
 
+logger = logging.getLogger("personlab")
 COMMANDS = ("synth",)
 
 
@@ -46,4 +48,7 @@ def _synth_parser() -> ArgumentParser:
 
 
 def _tell(root: str, result: dict[str, Any]) -> None:
-    Console(stderr=True).print(f"{root}: {result}", highlight=False, soft_wrap=True)
+    how = "was there already" if result["reused"] else "made"
+    for split in ("train2017", "val2017"):
+        counts = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in result[split].items())
+        logger.info("%s/%s %s: %s", root, split, how, counts)
