@@ -1,7 +1,7 @@
 """Time encoding and decoding on made-up crowds: `python -m benchmarks.stages [--json FILE]`.
 
-Medians of several runs in one process, one thread, images of 641x481 pixels at stride 8. Fields are the true ones of every
-crowd, so the decoder sees as many people as there are.
+Medians of several runs in one process, one thread, images of 641x481 pixels at stride 8. Fields are the true ones of
+every crowd, so the decoder sees as many people as there are.
 """
 
 from __future__ import annotations
