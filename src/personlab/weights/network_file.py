@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import torch
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
@@ -115,9 +114,7 @@ def network_state(checkpoint: str | Path) -> dict[str, Tensor]:
         InputError: If the checkpoint is missing, damaged or holds no network.
     """
     state, _ = load_weights(checkpoint)
-    network: dict[str, torch.Tensor] = {
-        name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")
-    }
+    network = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
     if not network:
         raise InputError(f"{checkpoint}: holds no PersonLab network; give a checkpoint of `personlab fit`")
     return network

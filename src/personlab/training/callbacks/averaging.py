@@ -38,4 +38,3 @@ class PolyakAveraging(WeightAveraging):
 
         options: dict[str, Any] = {"multi_avg_fn": average}
         super().__init__(use_buffers=True, **options)
-        self.decay = decay
