@@ -104,6 +104,17 @@ def test_shards_of_two_processes_are_merged_into_one_evaluation(tmp_path):
     assert [p.name for p in (tmp_path / "predictions").iterdir()] == ["val-step7.json"]
 
 
+def test_predictions_are_kept_only_if_wanted(tmp_path):
+    root = write_root(tmp_path / "coco", count=4)
+    trainer = trainer_for(root, tmp_path, world_size=1)
+    callback = CocoEvaluation(keep_predictions=False)
+    callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
+    write_shards(tmp_path / "predictions", [trainer.datamodule.eval_image_ids])
+    callback._score(trainer, tmp_path / "predictions", "val-step7", "val")  # type: ignore[arg-type]
+    assert not list((tmp_path / "predictions").iterdir())
+    assert (tmp_path / "evaluation.json").is_file()
+
+
 @pytest.mark.parametrize("fault", ["missing", "twice"])
 def test_an_evaluation_of_the_wrong_images_is_an_error(tmp_path, fault):
     root = write_root(tmp_path / "coco", count=4)
