@@ -25,8 +25,9 @@ FIRST, SECOND, IGNORE = 0, 1, 2
 
 A person is stored as its index + 1, 0 is nobody. A third person on one pixel is not stored: targets only ask whether a
 pixel has no, one or several people."""
-CROWD, UNANNOTATED = 1, 2
-"""Bits of the `IGNORE` channel: inside a crowd region; inside a person who has a mask but no keypoints."""
+CROWD, UNANNOTATED, UNMASKED = 1, 2, 4
+"""Bits of the `IGNORE` channel: inside a crowd region; inside a person who has no keypoints; inside the box of a person
+who has no mask, where nobody knows which pixels are a person's."""
 MAX_PEOPLE = 254
 """People an image may have: what an 8-bit label map can tell apart."""
 

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO as PycocotoolsCoco
 from personlab.data.coco import read_annotations
 from personlab.data.label_maps import rasterise
 from personlab.errors import InputError
-from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED
+from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, UNMASKED
 from tests.data.tiny_coco import document, person, write_json
 
 H, W = 20, 30
@@ -46,6 +46,23 @@ def test_a_person_without_keypoints_is_a_person_and_unannotated(tmp_path: Path) 
     inside = _rectangle(2, 3, 5, 6)
     np.testing.assert_array_equal(label_map[..., FIRST], inside * 1)
     np.testing.assert_array_equal(label_map[..., IGNORE], inside * UNANNOTATED)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_person_without_a_mask_marks_the_box(tmp_path: Path, labelled: bool) -> None:
+    keypoints = {} if labelled else {"keypoints": [0] * 51}
+    label_map = _label_map(tmp_path, [person(1, 10, (2, 3, 5, 6), segmentation=[], **keypoints)])
+    assert not label_map[..., FIRST].any()
+    bits = UNMASKED if labelled else UNMASKED | UNANNOTATED
+    np.testing.assert_array_equal(label_map[..., IGNORE], _rectangle(2, 3, 5, 6) * bits)
+
+
+def test_a_person_without_mask_and_box_marks_the_box_of_the_keypoints(tmp_path: Path) -> None:
+    places = [0, 0, 0] * 14 + [4, 3, 2, 9.5, 6, 1, 7, 12, 2]
+    label_map = _label_map(tmp_path, [person(1, 10, (0, 0, 0, 0), segmentation=None, bbox=None, keypoints=places)])
+    np.testing.assert_array_equal(label_map[..., IGNORE], _rectangle(4, 3, 7, 10) * UNMASKED)
+    nothing = _label_map(tmp_path, [person(1, 10, (0, 0, 0, 0), segmentation=None, bbox=None, keypoints=[0] * 51)])
+    assert not nothing.any()
 
 
 def _runs(inside: np.ndarray) -> list[int]:

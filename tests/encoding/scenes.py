@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from personlab.structures import CROWD, UNANNOTATED, Batch
+from personlab.structures import CROWD, UNANNOTATED, UNMASKED, Batch
 
 
 def random_scene(
@@ -19,11 +19,14 @@ def random_scene(
     label_map = np.zeros((3, height, width), np.uint8)
     for j in range(people):
         rows, columns = _box(rng, height, width)
+        if not visibility[j].any():
+            label_map[2, rows, columns] |= UNANNOTATED
+        if rng.random() < 0.2:  # a person without a mask
+            label_map[2, rows, columns] |= UNMASKED
+            continue
         first, second = label_map[0, rows, columns], label_map[1, rows, columns]
         second[(first > 0) & (second == 0)] = j + 1
         first[first == 0] = j + 1
-        if not visibility[j].any():
-            label_map[2, rows, columns] |= UNANNOTATED
     if rng.random() < 0.5:
         label_map[2][_box(rng, height, width)] |= CROWD
     return np.concatenate([xy, visibility], -1).astype(np.float32), label_map

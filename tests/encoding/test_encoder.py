@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from personlab.encoding import Encoder
 from personlab.errors import InputError
 from personlab.skeleton import COCO, Skeleton
-from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, Targets
+from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, UNMASKED, Targets
 from tests.encoding.scenes import random_scene, to_batch
 from tests.reference import encoding as reference
 
@@ -91,6 +91,17 @@ def test_an_inferred_keypoint_can_be_ignored_or_get_offsets_but_never_a_heatmap(
     assert complete.heatmap_valid.all()
     assert complete.short_valid[0, :, 4, 4].all()
     assert complete.mid_valid[0, :, 4, 4].all()
+
+
+def test_who_has_no_mask_teaches_keypoints_but_no_background() -> None:
+    keypoints, label_map = np.array([[(32, 32, 2), (0, 0, 0), (0, 0, 0)]], np.float32), np.zeros((3, 65, 65), np.uint8)
+    label_map[IGNORE, 16:48, 16:48] = UNMASKED
+    targets = Encoder(CHAIN)(to_batch([(keypoints, label_map)]), 8)
+    left_out = torch.zeros(9, 9, dtype=torch.bool)
+    left_out[2:6, 2:6] = True
+    assert torch.equal(targets.segmentation_valid[0, 0], ~left_out)
+    assert targets.heatmap_valid.all()
+    assert targets.short_valid[0, 0, 4, 4]
 
 
 def test_ignore_regions_leave_out_positives_and_only_crowds_leave_out_masks() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from personlab.skeleton import Skeleton
 
-CROWD, UNANNOTATED = 1, 2
+CROWD, UNANNOTATED, UNMASKED = 1, 2, 4
 
 
 def infer_places(keypoints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -68,7 +68,7 @@ def encode(
             t["segmentation"][0, i, j] = _share(label_map[0], i * stride, j * stride, stride // 2 if area else 0)
             if not valid:
                 continue
-            t["segmentation_valid"][0, i, j] = not ignore & CROWD
+            t["segmentation_valid"][0, i, j] = not ignore & (CROWD | UNMASKED)
             for k in range(k_all):
                 inside = [(float(((p[k, :2] - x) ** 2).sum()), n) for n, p in enumerate(places) if p[k, 2] > 0]
                 inside = [(d, n) for d, n in inside if d <= radius**2]

@@ -14,7 +14,7 @@ from personlab.encoding.nearest import Disks, make_disks, nearest_wins, write
 from personlab.errors import InputError
 from personlab.geometry.cells import cell_centres
 from personlab.skeleton import COCO, Skeleton
-from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, Batch, Targets
+from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, UNMASKED, Batch, Targets
 
 
 @final
@@ -28,7 +28,8 @@ class Encoder:
     * Mid offsets: in the disk of the edge's source, to the target of the same person, if that is labelled too.
     * Long offsets: to each labelled keypoint of the person whose mask covers the cell; cells that several people cover,
       and crowd cells, are left out.
-    * Segmentation: share of the cell that anybody covers, people without keypoints included; crowd cells are left out.
+    * Segmentation: share of the cell that anybody covers, people without keypoints included; cells in crowd regions and
+      in the boxes of people without a mask are left out.
 
     Samples whose `sample_valid` is False have nothing valid.
 
@@ -184,14 +185,14 @@ class Encoder:
         labels: UInt8[Tensor, "batch 3 height width"],
         stride: int,
     ) -> tuple[Float[Tensor, "batch 1 height width"], Bool[Tensor, "batch 1 height width"]]:
-        """Share of each cell that anybody covers, and whether the cell is outside crowd regions."""
+        """Share of each cell that anybody covers, and whether all masks are annotated there."""
         if self.area_segmentation:
             covered = (label_maps[:, FIRST : FIRST + 1] > 0).float()
             half = stride // 2
             share = F.avg_pool2d(covered, 2 * half + 1, stride, half, count_include_pad=False)
         else:
             share = (labels[:, FIRST : FIRST + 1] > 0).float()
-        return share, (labels[:, IGNORE : IGNORE + 1] & CROWD) == 0
+        return share, (labels[:, IGNORE : IGNORE + 1] & (CROWD | UNMASKED)) == 0
 
 
 def long_targets(
