@@ -49,3 +49,18 @@ def test_full_precision_under_autocast_and_in_double() -> None:
         fields = heads(torch.randn(1, 4, 3, 3), 8)
     assert fields.heatmap_logits.dtype == fields.mid_offsets.dtype == torch.float32
     assert heads.double()(torch.randn(1, 4, 3, 3, dtype=torch.float64), 8).short_offsets.dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_autocast_does_not_round_offsets_of_hundreds_of_pixels(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    heads = Heads(64, 17, 32, offset_unit_px=32.0)
+    torch.nn.init.normal_(heads.long_offsets.weight)
+    features = torch.randn(2, 64, 9, 9).to(dtype)
+    exact = heads.double()(features.double(), 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        fields = heads.float()(features, 8)
+    assert exact.long_offsets.abs().max() > 500
+    for name in ("heatmap_logits", "short_offsets", "mid_offsets", "segmentation_logits", "long_offsets"):
+        # bfloat16 alone would round a place 500 px away by up to 2 px.
+        assert (getattr(fields, name) - getattr(exact, name)).abs().max() < 0.01, name

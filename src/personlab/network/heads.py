@@ -19,8 +19,8 @@ _WEIGHT_SCALE = 0.1
 class Heads(nn.Module):
     """One 1x1 convolution for each field.
 
-    Convolutions run in the caller's autocast precision; the fields leave in float32 at least, since offsets of hundreds
-    of pixels do not fit half precision's 11 bits.
+    They run in the precision of their weights, whatever the caller's autocast mode: bfloat16's 8 bits would round an
+    offset of hundreds of pixels by more than a pixel.
 
     Args:
         in_channels: Channels of the feature map.
@@ -56,22 +56,20 @@ class Heads(nn.Module):
             stride: Its output stride, pixels a cell.
 
         Returns:
-            Fields in float32, or float64 if the features are.
+            Fields in the precision of the heads' weights.
         """
-        return Fields(
-            heatmap_logits=_full_precision(self.heatmaps(features)),
-            short_offsets=self._offsets(self.short_offsets(features)),
-            mid_offsets=self._offsets(self.mid_offsets(features)),
-            segmentation_logits=_full_precision(self.segmentation(features)),
-            long_offsets=self._offsets(self.long_offsets(features)),
-            stride=stride,
-        )
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(self.heatmaps.weight.dtype)
+            return Fields(
+                # In the plain memory layout: targets, losses and decoders work channel by channel.
+                heatmap_logits=self.heatmaps(features).contiguous(),
+                short_offsets=self._offsets(self.short_offsets(features)),
+                mid_offsets=self._offsets(self.mid_offsets(features)),
+                segmentation_logits=self.segmentation(features).contiguous(),
+                long_offsets=self._offsets(self.long_offsets(features)),
+                stride=stride,
+            )
 
     def _offsets(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch entry 2 height width"]:
         batch, channels, height, width = x.shape
-        return _full_precision(x).view(batch, channels // 2, 2, height, width) * self.offset_unit_px
-
-
-def _full_precision(x: Tensor) -> Tensor:
-    # Also in the plain memory layout: targets, losses and decoders work channel by channel.
-    return (x if x.dtype == torch.float64 else x.float()).contiguous()
+        return x.contiguous().view(batch, channels // 2, 2, height, width) * self.offset_unit_px
