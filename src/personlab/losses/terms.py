@@ -20,7 +20,10 @@ def logistic_loss(
         targets: Probabilities in 0..1.
         valid: Entries that count. What stands elsewhere is ignored, NaN included.
 
-    Source: PersonLab, section 3.1 (heatmaps) and 3.2 (segmentation): average of the logistic losses.
+    Source: PersonLab, section 3.1 (heatmaps) and 3.2 (segmentation): average of the logistic losses over the image.
+    Departure: all valid entries of the batch are averaged at once, so that an image of which little is valid does not
+    weigh these few entries more; in several processes each averages over its own batch. With nothing left out, both
+    means are the same.
     """
     with torch.autocast(logits.device.type, enabled=False):
         # Select before computing: a masked product would turn NaN outside the valid region into NaN in the sum.
@@ -44,7 +47,8 @@ def offset_loss(
         valid: Pairs that count. What stands elsewhere is ignored, NaN included.
         disk_radius_px: R.
 
-    Source: PersonLab, section 3.1: L1 error, normalised by the disk radius.
+    Source: PersonLab, section 3.1: L1 error, normalised by the disk radius. Departure: the paper does not say what is
+    averaged; here every valid pair of the batch counts the same, so images with more people count more.
     """
     with torch.autocast(offsets.device.type, enabled=False):
         both = valid.unsqueeze(2)
