@@ -29,6 +29,10 @@ def warp(sample: Sample, matrix: affine.Affine, size: tuple[int, int]) -> Sample
         from the nearest pixel; beside the image lies `MEAN_COLOUR` and label 0. Keypoints keep their fraction; those
         that leave the frame, by more than the half pixel around the outermost pixel centres, become unlabelled (all 0)
         and stay so. A mirroring matrix does not swap left and right keypoints: only the caller knows the skeleton.
+
+    Source: PersonLab, section 3.1 (heatmaps). Departure: a keypoint that leaves the frame takes its whole disk along,
+    so the part of the disk that still lies inside is background to the heatmap's loss: keypoints outside are not kept
+    at all, so that none can come back by a second move.
     """
     height, width = size
     image, from_small = _shrink(sample.image, matrix)

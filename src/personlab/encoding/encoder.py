@@ -38,7 +38,8 @@ class Encoder:
         disk_radius_px: R, in pixels of the network input; never scaled with the person.
         unlabelled: What an unlabelled keypoint (v = 0) of an annotated person is to the heatmap: `negative`, or
             `ignore`: its type's heatmap is left out in a disk around the place where the tree suggests it, except where
-            a labelled keypoint of that type makes the cell positive. Keypoints outside the frame are unlabelled too.
+            a labelled keypoint of that type makes the cell positive. Keypoints outside the frame are unlabelled too,
+            even those whose disk reaches into it.
         complete_tree: Give unlabelled keypoints offsets of all three kinds as if they were labelled, but no heatmap, at
             the cell nearest to their inferred place. Meant for measuring the bound of true fields, not for training.
         area_segmentation: Average the masks over a window of the stride's size (odd, so that a flip changes nothing);
@@ -48,7 +49,8 @@ class Encoder:
         InputError: If the radius is not positive or `unlabelled` is unknown.
 
     Source: PersonLab, sections 3.1 and 3.2. Departure: the paper does not say what to do about unlabelled keypoints;
-    the averaging of masks is ours, it carries sub-cell borders.
+    keypoints that a crop left outside have no disk (see `personlab.data.warp.warp`); the averaging of masks is ours, it
+    carries sub-cell borders.
     """
 
     def __init__(
