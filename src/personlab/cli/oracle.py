@@ -9,10 +9,13 @@ from rich.console import Console
 from rich.progress import track
 
 from personlab.cli.options import make_parser, write_result
-from personlab.evaluation.oracle import run_oracle
+from personlab.decoding import PaperDecoder
+from personlab.evaluation.oracle import run_oracle, true_fields_decoder
 from personlab.skeleton import COCO, Skeleton
 
 logger = logging.getLogger("personlab")
+DECODERS = {"true-fields": true_fields_decoder, "paper": PaperDecoder}
+"""What true fields can be decoded with, by the word for it."""
 
 
 def run(words: list[str]) -> int:
@@ -28,6 +31,12 @@ def run(words: list[str]) -> int:
     parser.add_argument("--stride", type=int, default=8, help="output stride of the fields")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the network input, relative to the image")
     parser.add_argument("--size", type=int | None, default=None, help="or its longer side in pixels")
+    parser.add_argument(
+        "--decoder",
+        choices=list(DECODERS),
+        default="true-fields",
+        help="true-fields: settings that suit exact fields; paper: those of the paper, for fields of networks",
+    )
     parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
     options = parser.parse_args(words[1:])
     console = Console(stderr=True)
@@ -35,6 +44,7 @@ def run(words: list[str]) -> int:
     def progress(images: Iterable[int]) -> Iterable[int]:
         return track(images, "decoding true fields", console=console, disable=not console.is_terminal)
 
+    skeleton = Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
     report = run_oracle(
         options.data.root,
         options.split,
@@ -43,7 +53,8 @@ def run(words: list[str]) -> int:
         size=options.size,
         annotations=options.data.annotations,
         max_images=options.max_images,
-        skeleton=Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO,
+        decoder=DECODERS[options.decoder](skeleton),
+        skeleton=skeleton,
         progress=progress,
     )
     logger.info(
