@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from personlab.errors import InputError
 
@@ -129,13 +128,20 @@ class Skeleton:
         """
         try:
             raw = OmegaConf.to_container(OmegaConf.load(path))
-            assert isinstance(raw, dict), "the top level is no mapping"
+            if not isinstance(raw, dict):
+                raise TypeError("the top level is no mapping")
             names = tuple(str(n) for n in raw["keypoints"])
-            edges = tuple((names.index(str(a)), names.index(str(b))) for a, b in raw["edges"])
+            index = {name: i for i, name in enumerate(names)}
+            edges = tuple((index[str(a)], index[str(b)]) for a, b in raw["edges"])
             sigmas = tuple(float(s) for s in raw["sigmas"])
             return cls(str(raw["name"]), names, edges, sigmas)
-        except (OSError, OmegaConfBaseException, KeyError, TypeError, ValueError, AssertionError) as error:
-            raise InputError(f"{path}: not a skeleton file (name, keypoints, edges, sigmas): {error}") from error
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except KeyError as error:
+            raise InputError(f"{path}: not a skeleton file: it has no key or keypoint {error}") from error
+        except Exception as error:  # every YAML library error has its own class
+            reason = " ".join(str(error).split())
+            raise InputError(f"{path}: not a skeleton file (name, keypoints, edges, sigmas): {reason}") from error
 
 
 _NAMES = (
