@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from personlab.errors import InputError
 from personlab.losses import Objective, logistic_loss, offset_loss
 from personlab.structures import Fields, Targets
 from tests.reference import losses as reference
@@ -127,6 +128,14 @@ def test_every_weight_moves_the_total_by_its_term(draw, name):
     terms = plain([fields], [targets])
     heavier = Objective(**{name: plain.weights[name] + 1.0})([fields], [targets])
     assert float(heavier["total"] - terms["total"]) == pytest.approx(float(terms[name]), rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["heatmap", "segmentation", "short", "mid", "long", "mid_supervision"])
+@pytest.mark.parametrize("weight", [-0.5, float("nan"), float("inf")])
+def test_weights_that_would_spoil_the_total_are_refused(name, weight):
+    with pytest.raises(InputError, match=f"objective: {name} must be 0 or more"):
+        Objective(**{name: weight})
+    assert Objective(**{name: 0.0})
 
 
 def test_mid_network_heads_count_with_their_own_weight(draw):

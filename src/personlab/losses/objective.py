@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
+from personlab.errors import InputError
 from personlab.losses.terms import logistic_loss, offset_loss
 from personlab.structures import Fields, Targets
 
@@ -37,9 +39,15 @@ class Objective:
             mid: Weight of the refined mid offsets' L1 loss.
             long: Weight of the refined long offsets' L1 loss.
             mid_supervision: Weight of all terms of the heads on the mid-network layer, where the network has them.
+
+        Raises:
+            InputError: If a weight is negative or not finite.
         """
         self.weights = {"heatmap": heatmap, "segmentation": segmentation, "short": short, "mid": mid, "long": long}
         self.mid_supervision = mid_supervision
+        for name, weight in {**self.weights, "mid_supervision": mid_supervision}.items():
+            if not 0 <= weight < math.inf:
+                raise InputError(f"objective: {name} must be 0 or more and finite, got {weight}")
 
     def terms(self, fields: Fields, targets: Targets) -> dict[str, Tensor]:
         """The unweighted terms for one set of heads, by name."""
