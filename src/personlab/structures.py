@@ -126,7 +126,7 @@ class Targets(_Tensors):
     long_offsets: Float[Tensor, "batch keypoint 2 height width"]
     long_valid: Bool[Tensor, "batch keypoint height width"]
     stride: int
-    disk_radius_px: float = 32.0
+    disk_radius_px: float
 
 
 @dataclass
@@ -144,7 +144,7 @@ class Fields(_Tensors):
     segmentation_logits: Float[Tensor, "batch 1 height width"]
     long_offsets: Float[Tensor, "batch keypoint 2 height width"]
     stride: int
-    disk_radius_px: float = 32.0
+    disk_radius_px: float
 
     @property
     def heatmaps(self) -> Float[Tensor, "batch keypoint height width"]:

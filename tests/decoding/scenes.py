@@ -52,6 +52,7 @@ def paint(people: np.ndarray, height: int, width: int, stride: int = 8, radius_p
         segmentation_logits=torch.logit(tensor(boxes.any(axis=0)[None])),
         long_offsets=tensor(long * boxes.any(axis=0)),
         stride=stride,
+        disk_radius_px=radius_px,
     )
 
 
@@ -69,6 +70,7 @@ def noisy(fields: Fields, seed: int = 0) -> Fields:
         segmentation_logits=jitter(fields.segmentation_logits.clamp(-3, 3), 0.5),
         long_offsets=jitter(fields.long_offsets, 6),
         stride=fields.stride,
+        disk_radius_px=fields.disk_radius_px,
     )
 
 
@@ -81,6 +83,7 @@ def empty(height: int, width: int, stride: int = 8, heat: float = -torch.inf, of
         segmentation_logits=torch.full((1, 1, height, width), heat),
         long_offsets=torch.full((1, 17, 2, height, width), offset),
         stride=stride,
+        disk_radius_px=32.0,
     )
 
 
@@ -99,6 +102,7 @@ def golden(shared: Path, name: str) -> tuple[Fields, dict[str, np.ndarray]]:
         segmentation_logits=torch.from_numpy(arrays["seg_logit"].astype(np.float32))[None, None],
         long_offsets=vectors(arrays["long"])[None],
         stride=int(name.split("_s")[1][:2]),
+        disk_radius_px=32.0,
     )
     return fields, arrays
 

@@ -36,6 +36,7 @@ def random_targets(draw: torch.Generator, k: int = 3, edges: int = 4, size: int 
         long_offsets=offsets(k),
         long_valid=valid(k),
         stride=8,
+        disk_radius_px=32.0,
     )
 
 
@@ -48,6 +49,7 @@ def random_fields(draw: torch.Generator, k: int = 3, edges: int = 4, size: int =
         torch.randn(2, 1, size, size, generator=draw, dtype=dtype),
         t.long_offsets,
         stride=8,
+        disk_radius_px=32.0,
     )
 
 

@@ -77,9 +77,10 @@ def test_wrong_sizes_are_told_with_the_right_one(size: tuple[int, int]) -> None:
 
 def test_supervised_fields() -> None:
     assert len(tiny().forward_supervised(IMAGES)) == 1
-    network = tiny(mid_supervision=True).eval()
+    network = tiny(mid_supervision=True, disk_radius_px=12.0).eval()
     network.set_output_stride(16)
     final, mid = network.forward_supervised(IMAGES)
+    assert final.disk_radius_px == mid.disk_radius_px == 12.0
     assert (network.output_stride, final.stride, mid.stride) == (16, 16, 8)
     assert final.heatmap_logits.shape[-2:] == (3, 5)
     assert mid.heatmap_logits.shape[-2:] == (5, 9)

@@ -105,6 +105,7 @@ def test_each_number_of_steps_moves_its_own_field(steps: tuple[int, int, int]) -
         segmentation_logits=torch.randn(1, 1, 4, 4),
         long_offsets=torch.randn(1, 17, 2, 4, 4),
         stride=8,
+        disk_radius_px=32.0,
     )
     refined = refine(fields, torch.from_numpy(COCO.directed_edges[:, 1].copy()), *steps)
     assert torch.equal(refined.mid_offsets, fields.mid_offsets) == (steps[0] == 0)

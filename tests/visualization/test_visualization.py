@@ -80,7 +80,7 @@ def test_a_sheet_has_a_tile_for_every_column(tmp_path):
 
     fields = Fields(
         4 * torch.randn(1, 17, 9, 11, generator=draw), offsets(17), offsets(32),
-        torch.randn(1, 1, 9, 11, generator=draw), offsets(17), 8,
+        torch.randn(1, 1, 9, 11, generator=draw), offsets(17), 8, 32.0,
     )  # fmt: skip
     row = sheet_row(batch, fields, one_person(), tile_px=162)
     assert len(row) == len(COLUMNS)

@@ -26,15 +26,16 @@ class Heads(nn.Module):
         in_channels: Channels of the feature map.
         num_keypoints: K.
         num_directed_edges: 2(K-1).
-        offset_unit_px: Pixels of network input that an offset convolution's output of 1 stands for.
+        disk_radius_px: R, the radius of the disks that the heads are trained with, in pixels of the network input; also
+            what an offset convolution's output of 1 stands for.
 
     Source: PersonLab, section 3 (the five fields). Departure: the offset unit and the initial biases.
     """
 
-    def __init__(self, in_channels: int, num_keypoints: int, num_directed_edges: int, offset_unit_px: float) -> None:
+    def __init__(self, in_channels: int, num_keypoints: int, num_directed_edges: int, disk_radius_px: float) -> None:
         """Create the convolutions; see the class for the arguments."""
         super().__init__()
-        self.offset_unit_px = offset_unit_px
+        self.disk_radius_px = disk_radius_px
         self.heatmaps = nn.Conv2d(in_channels, num_keypoints, 1)
         self.short_offsets = nn.Conv2d(in_channels, 2 * num_keypoints, 1)
         self.mid_offsets = nn.Conv2d(in_channels, 2 * num_directed_edges, 1)
@@ -68,8 +69,9 @@ class Heads(nn.Module):
                 segmentation_logits=self.segmentation(features).contiguous(),
                 long_offsets=self._offsets(self.long_offsets(features)),
                 stride=stride,
+                disk_radius_px=self.disk_radius_px,
             )
 
     def _offsets(self, x: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch entry 2 height width"]:
         batch, channels, height, width = x.shape
-        return x.contiguous().view(batch, channels // 2, 2, height, width) * self.offset_unit_px
+        return x.contiguous().view(batch, channels // 2, 2, height, width) * self.disk_radius_px

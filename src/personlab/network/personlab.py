@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
@@ -127,8 +125,13 @@ class PersonLab(nn.Module):
         return fields
 
     def _fields(self, heads: Heads, features: Tensor, stride: int) -> Fields:
-        raw = replace(heads(features, stride), disk_radius_px=self.disk_radius_px)
-        return refine(raw, self.edge_targets, self.mid_refinements, self.long_refinements, self.long_short_refinements)
+        return refine(
+            heads(features, stride),
+            self.edge_targets,
+            self.mid_refinements,
+            self.long_refinements,
+            self.long_short_refinements,
+        )
 
     def _normalised(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
