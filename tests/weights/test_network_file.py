@@ -10,7 +10,7 @@ import torch
 from personlab.errors import InputError
 from personlab.network import PersonLab, ResNet
 from personlab.weights import load_initial, save_weights
-from personlab.weights.network_file import load_network, network_state, save_network
+from personlab.weights.network_file import decoder_of, load_network, network_state, save_network
 
 ARCHITECTURE = {
     "class_path": "personlab.network.PersonLab",
@@ -40,6 +40,37 @@ def test_a_network_comes_back_as_it_was(tmp_path):
     assert second.disk_radius_px == 12.0
     assert metadata["seed"] == "1"
     assert not again.training
+
+
+DECODER = {"class_path": "personlab.decoding.PaperDecoder", "init_args": {"nms_radius_px": 4.0, "masks": False}}
+
+
+def test_a_file_says_how_its_network_is_decoded(tmp_path):
+    path = tmp_path / "a.safetensors"
+    save_network(path, ARCHITECTURE, small_network().state_dict(), {}, decoder=DECODER)
+    decoder = decoder_of(load_network(path)[1], path)
+    assert (decoder.nms_radius_px, decoder.masks) == (4.0, False)
+    save_network(path, ARCHITECTURE, small_network().state_dict(), {})
+    assert vars(decoder_of(load_network(path)[1], path)).items() >= {"nms_radius_px": 10.0, "masks": True}.items()
+
+
+@pytest.mark.parametrize(
+    ("bad", "told"),
+    [
+        ({**DECODER, "class_path": "os.system"}, "only classes of personlab"),
+        ({**DECODER, "class_path": "personlab.network.PersonLab"}, "decoder"),
+        ({**DECODER, "init_args": {"nms_radius_px": -1.0}}, "nms_radius_px"),
+        ({**DECODER, "init_args": {"nms": 1.0}}, "nms"),
+    ],
+)
+def test_a_bad_decoder_is_told_with_the_file(tmp_path, bad, told):
+    path = tmp_path / "a.safetensors"
+    with pytest.raises(InputError, match=told) as error:
+        save_network(path, ARCHITECTURE, small_network().state_dict(), {}, decoder=bad)
+    assert "a.safetensors" in str(error.value)
+    assert not path.exists()
+    with pytest.raises(InputError, match=told):
+        decoder_of({"decoder": json.dumps(bad)}, path)
 
 
 def test_half_precision_halves_the_file(tmp_path):

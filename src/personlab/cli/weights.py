@@ -33,7 +33,7 @@ def run(words: list[str]) -> int:
 
 
 def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
-    """Write a checkpoint's network with its architecture and where it comes from.
+    """Write a checkpoint's network with its architecture, the decoder of its run and where it comes from.
 
     Raises:
         InputError: If the checkpoint does not lie in a run directory or cannot be read.
@@ -51,7 +51,8 @@ def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
         "seed": str(card["seed"]),
         "evaluation": evaluation.read_text(encoding="utf-8") if evaluation.is_file() else "",
     }
-    save_network(output, config["model"]["network"], network_state(checkpoint), metadata, half=half)
+    model = config["model"]
+    save_network(output, model["network"], network_state(checkpoint), metadata, half=half, decoder=model.get("decoder"))
     size = output.stat().st_size
     logger.info("%s: %.2f MB", output, size / 1e6)
     return {"file": str(output), "bytes": size, **metadata}

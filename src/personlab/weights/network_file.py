@@ -1,4 +1,4 @@
-"""A whole trained network in one file: safetensors whose metadata says how to build it."""
+"""A whole trained network in one file: safetensors whose metadata says how to build and how to decode it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import json
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
+from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.network import PersonLab
 from personlab.weights.files import load_into, load_weights, save_weights
 
-_ARCHITECTURE = "network"
+_ARCHITECTURE, _DECODER = "network", "decoder"
+_Built = TypeVar("_Built")
 
 
 def save_network(
@@ -24,6 +26,7 @@ def save_network(
     state: Mapping[str, Tensor],
     metadata: Mapping[str, str],
     half: bool = False,
+    decoder: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a network's weights together with its architecture.
 
@@ -33,9 +36,11 @@ def save_network(
         state: Its tensors by name.
         metadata: What else is worth knowing: command, seed, scores.
         half: Whether to store float16.
+        decoder: `class_path` and `init_args` of the decoder that suits the network, as in a config under
+            `model.decoder`; None for the paper's options.
 
     Raises:
-        InputError: If the file cannot be written or the tensors do not fill the network.
+        InputError: If the file cannot be written, the tensors do not fill the network or the decoder cannot be built.
     """
     network = build_network(architecture, str(path))
     missing = load_into(network, state).missing
@@ -44,7 +49,11 @@ def save_network(
             f"{path}: the weights do not fill the network: {len(missing)} tensors missing, first {missing[0]}"
         )
     wanted = {name: state[name] for name in network.state_dict() if name in state}
-    save_weights(path, wanted, {**metadata, _ARCHITECTURE: json.dumps(architecture)}, half=half)
+    built = {_ARCHITECTURE: json.dumps(architecture)}
+    if decoder is not None:
+        built[_DECODER] = json.dumps(decoder)
+        decoder_of(built, path)  # so that nobody gets a file whose decoder cannot be built
+    save_weights(path, wanted, {**metadata, **built}, half=half)
 
 
 def load_network(path: str | Path) -> tuple[PersonLab, dict[str, str]]:
@@ -69,6 +78,24 @@ def load_network(path: str | Path) -> tuple[PersonLab, dict[str, str]]:
     return network.eval(), metadata
 
 
+def decoder_of(metadata: Mapping[str, str], path: str | Path) -> PaperDecoder:
+    """The decoder that suits a network, by the metadata of its file.
+
+    Args:
+        metadata: As `load_network` gives it.
+        path: The file, for errors.
+
+    Returns:
+        The decoder with the options the network was evaluated with, or with the paper's where the file names none.
+
+    Raises:
+        InputError: If the decoder is unknown or its options are wrong.
+    """
+    if _DECODER not in metadata:
+        return PaperDecoder()
+    return _build(PaperDecoder, _DECODER, json.loads(metadata[_DECODER]), str(path))
+
+
 def embedded_path() -> Path:
     """The small trained network that comes with the package: synthetic people, for tests, notebooks and first steps."""
     return Path(str(files("personlab.weights") / "embedded" / "tiny.safetensors"))
@@ -84,17 +111,20 @@ def build_network(architecture: Mapping[str, Any], source: str) -> PersonLab:
     Raises:
         InputError: If the architecture is unknown or its arguments are wrong.
     """
-    _check_classes(architecture, source)
+    return _build(PersonLab, _ARCHITECTURE, architecture, source)
+
+
+def _build(kind: type[_Built], name: str, described: Mapping[str, Any], source: str) -> _Built:
+    """Make what `class_path` and `init_args` describe: an instance of `kind`."""
+    _check_classes(described, source)
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--network", type=PersonLab)
+    parser.add_argument(f"--{name}", type=kind)
     try:
-        parsed = parser.parse_object({"network": dict(architecture)})
-        network: PersonLab = parser.instantiate_classes(parsed).network
-    except ArgumentError as error:
-        raise InputError(
-            f"{source}: cannot build the network it names: {' '.join(str(error).split())[:300]}"
-        ) from error
-    return network
+        parsed = parser.parse_object({name: dict(described)})
+        return parser.instantiate_classes(parsed)[name]
+    except (ArgumentError, InputError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(f"{source}: cannot build the {name} it names: {reason}") from error
 
 
 def _check_classes(content: Any, source: str) -> None:
