@@ -30,7 +30,6 @@ class CocoAnnotations:
         annotation_ids: `(annotation,)` int64.
         keypoints: `(annotation, keypoint, 3)` float32, x, y in `image_xy` and COCO's visibility; unlabelled ones are 0.
         boxes: `(annotation, 4)` float32: x, y, width, height in pixels.
-        areas: `(annotation,)` float32, square pixels of the segmentation.
         is_crowd: `(annotation,)` bool.
         has_keypoints: `(annotation,)` bool: at least one keypoint is labelled.
         segmentations: Polygons and run-length codes.
@@ -44,7 +43,6 @@ class CocoAnnotations:
     annotation_ids: NDArray[np.int64]
     keypoints: NDArray[np.float32]
     boxes: NDArray[np.float32]
-    areas: NDArray[np.float32]
     is_crowd: NDArray[np.bool_]
     has_keypoints: NDArray[np.bool_]
     segmentations: Segmentations
@@ -91,8 +89,8 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
             scored against but not trained on.
 
     Returns:
-        The annotations. Fields that COCO's own files always have but a conversion may lack (`iscrowd`, `bbox`, `area`,
-        `segmentation`, `keypoints`, `num_keypoints`) may be missing.
+        The annotations. Fields that COCO's own files always have but a conversion may lack (`iscrowd`, `bbox`,
+        `segmentation`, `keypoints`) may be missing, and no others are read.
 
     Raises:
         InputError: If the file is missing, not JSON, not COCO, has no images or no category `person`, has no keypoints
@@ -135,7 +133,6 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
         annotation_ids=np.array([a.get("id", -1) for a in people], dtype=np.int64),
         keypoints=keypoints,
         boxes=_rows(path, people, "bbox", 4),
-        areas=_rows(path, people, "area", 1)[:, 0],
         is_crowd=is_crowd,
         has_keypoints=np.asarray((keypoints[..., 2] > 0).any(axis=1)),
         segmentations=_segmentations(path, people, sizes[owner]),

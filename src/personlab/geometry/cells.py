@@ -7,11 +7,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def num_cells(size_px: int, stride: int) -> int:
-    """Cells along an axis of `size_px` pixels: those whose centre lies inside."""
-    return (size_px - 1) // stride + 1
-
-
 def valid_size(size_px: int, stride: int) -> int:
     """Smallest size of the form `n * stride + 1` that holds `size_px` pixels: the last cell is at the last pixel."""
     return -(-(size_px - 1) // stride) * stride + 1
