@@ -105,8 +105,8 @@ def test_results_go_where_json_says(capsys, tmp_path):
     report = json.loads(target.read_text())
     assert report["images"] == 2
     assert report["keypoints"]["AP"] > 0.9
-    assert "no/folder" in refused(
-        capsys, ["oracle", "--data.root", str(tmp_path / "set"), "--json", str(tmp_path / "no/folder/x.json")]
+    assert "oracle.json/x.json" in refused(
+        capsys, ["oracle", "--data.root", str(tmp_path / "set"), "--json", str(target / "x.json")]
     )
 
 

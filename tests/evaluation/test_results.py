@@ -28,7 +28,7 @@ def test_what_is_no_results_file_is_refused(tmp_path, text) -> None:
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="another folder"):
+    with pytest.raises(InputError, match="another place"):
         write_results(tmp_path / "file" / "all.json", [])
 
 

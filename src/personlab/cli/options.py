@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
-from personlab.errors import InputError
+from personlab.files import write_json
 
 
 def make_parser(command: str, description: str) -> ArgumentParser:
@@ -29,11 +28,7 @@ def write_result(result: Any, json_path: str | None) -> None:
     """
     if json_path is None:
         return
-    text = json.dumps(result, indent=2) + "\n"
     if json_path == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        Path(json_path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{json_path}: cannot write the result ({error.strerror}); give another --json") from error
+        sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    else:
+        write_json(json_path, result)

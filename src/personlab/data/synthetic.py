@@ -21,6 +21,7 @@ from personlab.data.synthetic_background import MAX_SIDE
 from personlab.data.synthetic_rows import annotation_row, count, document
 from personlab.data.synthetic_scene import SceneBuilder
 from personlab.errors import InputError
+from personlab.files import write_atomically
 
 Row = dict[str, Any]
 
@@ -204,7 +205,5 @@ def _make_image(folder: Path, seed: int, split: int, size: int, people: list[int
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file at once, so that nobody reads half of it."""
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(content, separators=(",", ":")))
-    temporary.replace(path)
+    """In one line without spaces: an annotation file has millions of numbers."""
+    write_atomically(path, json.dumps(content, separators=(",", ":")).encode())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from personlab.errors import InputError
+from personlab.files import write_json as write_json  # also under this name for those who write reports
 from personlab.structures import People
 
 Result = dict[str, Any]
@@ -42,22 +42,6 @@ def people_to_results(people: People, image_id: int, category_id: int = 1) -> li
             result["segmentation"] = {"size": [int(size[0]), int(size[1])], "counts": counts}
         results.append(result)
     return results
-
-
-def write_json(path: str | Path, content: Any) -> None:
-    """Write JSON; the file appears whole or not at all.
-
-    Raises:
-        InputError: If it cannot be written.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(json.dumps(content, indent=None if isinstance(content, list) else 2) + "\n")
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another folder") from error
 
 
 def write_results(path: str | Path, results: Iterable[Result]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from personlab.errors import InputError
+from personlab.files import write_atomically
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _COUNTER = "num_batches_tracked"
@@ -63,12 +63,7 @@ def save_weights(
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     if half:
         tensors = {name: _to_half(path, name, tensor) for name, tensor in tensors.items()}
-    content = safetensors.torch.save(tensors, metadata=dict(metadata or {}))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, content)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    write_atomically(path, safetensors.torch.save(tensors, metadata=dict(metadata or {})))
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -146,24 +141,6 @@ def _to_half(path: Path, name: str, tensor: Tensor) -> Tensor:
     if torch.isfinite(tensor).all() and not torch.isfinite(half).all():
         raise InputError(f"{path}: {name} has values too large for float16, save with half=False")
     return half
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    # Without this, a power cut may undo the renaming.
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -1,0 +1,62 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from personlab.errors import InputError
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file; neither a reader nor a crash ever sees half of it.
+
+    Folders are made and an older file is replaced. A link stays: what it points to is replaced. What is there and no
+    plain file, such as a pipe, is written into.
+
+    Args:
+        path: The file.
+        content: All of it.
+
+    Raises:
+        InputError: If it cannot be written; an older file is then still there.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+        else:
+            _replace(path.resolve(), content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write JSON by `write_atomically`: lists in one line, everything else over several.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    text = json.dumps(content, indent=None if isinstance(content, list) else 2) + "\n"
+    write_atomically(path, text.encode())
+
+
+def _replace(path: Path, content: bytes) -> None:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    # Without this, a power cut may undo the renaming.
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
