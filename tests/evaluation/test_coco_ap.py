@@ -233,3 +233,32 @@ def test_bad_input_is_told_in_one_line(tmp_path) -> None:
     del bare["annotations"][0]["area"]
     with pytest.raises(InputError, match="annotation 1 has no area"):
         CocoAP(bare, skeleton=PAIR)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"images": [', "cut short"),
+        ("[]", "not a COCO annotation file"),
+        ('{"images": [], "annotations": [], "categories": {}}', "not a COCO annotation file"),
+        ('{"images": [], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "lists no images"),
+        ('{"images": [3], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "must be an object"),
+        ('{"images": [{"height": 4}], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "id"),
+        ('{"images": [{"id": "a"}], "annotations": [], "categories": [{"id": 1, "name": "person"}]}', "id"),
+        (
+            '{"images": [{"id": 1}, {"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "person"}]}',
+            "unique",
+        ),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}', "category 'person'"),
+        (
+            '{"images": [{"id": 1}], "annotations": [{"id": 5}], "categories": [{"id": 1, "name": "person"}]}',
+            "annotation",
+        ),
+    ],
+)
+def test_bad_annotation_files_are_told_in_one_line(tmp_path, text, told) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"bad\.json: .*{told}") as error:
+        CocoAP(path)
+    assert "\n" not in str(error.value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from personlab.data.coco_tables import ids_of_images, image_of_each, read_tables, select_category
 from personlab.data.segmentations import Segmentations
 from personlab.errors import InputError
 from personlab.skeleton import COCO, Skeleton
@@ -98,21 +98,21 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
             than `MAX_PEOPLE` people in one image.
     """
     path = Path(path)
-    images, people, category = _read_tables(path)
+    tables = read_tables(path)
+    images = tables["images"]
+    category, people = select_category(path, tables, "person")
     _check_keypoint_names(path, category, skeleton)
     if require_keypoints and people and "keypoints" not in category and all("keypoints" not in a for a in people):
         raise InputError(f"{path}: has no keypoints (a detection file?); use person_keypoints_*.json")
+    ids = ids_of_images(path, images)
     try:
-        ids = np.array([image["id"] for image in images], dtype=np.int64)
         names = np.array([str(image["file_name"]).encode("utf-8") for image in images])
         sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{path}: an image lacks id, file_name, height or width, or one is no number: {error}"
-        ) from None
-    if len(np.unique(ids)) != len(ids) or (sizes < 1).any():
-        raise InputError(f"{path}: image ids must be unique and sizes positive; mend the file's `images`")
-    owner = _owners(path, people, ids)
+        raise InputError(f"{path}: an image lacks file_name, height or width, or one is no number: {error}") from None
+    if (sizes < 1).any():
+        raise InputError(f"{path}: sizes of images must be positive; mend the file's `images`")
+    owner = image_of_each(path, people, ids)
     order = np.argsort(owner, kind="stable")
     people = [people[i] for i in order]
     owner = owner[order]
@@ -139,33 +139,6 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
     )
 
 
-def _read_tables(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
-    """Images, annotations of people, and the category `person`."""
-    try:
-        raw = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such annotation file; check the data root and the name of the split") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON, or cut short ({error}); download it again") from None
-    tables = ("images", "annotations", "categories")
-    if not isinstance(raw, dict) or any(not isinstance(raw.get(t), list) for t in tables):
-        raise InputError(f"{path}: not a COCO annotation file: it needs the lists images, annotations and categories")
-    if not raw["images"]:
-        raise InputError(f"{path}: lists no images; use a file with at least one")
-    if any(not isinstance(entry, dict) for t in tables for entry in raw[t]):
-        raise InputError(f"{path}: not a COCO annotation file: every entry of its lists must be an object")
-    category = next((c for c in raw["categories"] if c.get("name") == "person"), None)
-    if category is None or "id" not in category:
-        known = ", ".join(str(c.get("name")) for c in raw["categories"][:5])
-        raise InputError(f"{path}: has no category 'person' (it has: {known}); rename the one that means people")
-    people = [a for a in raw["annotations"] if a.get("category_id") == category["id"]]
-    if raw["annotations"] and not people:
-        raise InputError(f"{path}: no annotation has the category 'person' (category_id {category['id']})")
-    return raw["images"], people, category
-
-
 def _check_keypoint_names(path: Path, category: dict[str, Any], skeleton: Skeleton) -> None:
     names = category.get("keypoints")
     if names is None:
@@ -178,19 +151,6 @@ def _check_keypoint_names(path: Path, category: dict[str, Any], skeleton: Skelet
     plain = [str(name).lower().replace(" ", "_").replace("-", "_") for name in names]
     if set(plain) == set(skeleton.keypoint_names) and plain != list(skeleton.keypoint_names):
         raise InputError(f"{path}: its keypoints are not in the order of skeleton {skeleton.name}; reorder one of them")
-
-
-def _owners(path: Path, people: list[dict[str, Any]], ids: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Index of the image of each annotation."""
-    index: dict[Any, int] = {int(image_id): i for i, image_id in enumerate(ids)}
-    owner = np.array([index.get(a.get("image_id"), -1) for a in people], dtype=np.int64)
-    if (owner < 0).any():
-        a = people[int(np.argmin(owner))]
-        raise InputError(
-            f"{path}: annotation {a.get('id')} is of image {a.get('image_id')}, which is not listed; "
-            "add the image or drop the annotation"
-        )
-    return owner
 
 
 def _keypoints(path: Path, people: list[dict[str, Any]], skeleton: Skeleton) -> NDArray[np.float32]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from pycocotools.coco import COCO as CocoIndex
 from pycocotools.cocoeval import COCOeval
 from torchmetrics import Metric
 
+from personlab.data.coco_tables import check_tables, ids_of_images, image_of_each, read_tables, select_category
 from personlab.errors import InputError
 from personlab.evaluation.results import Result, people_to_results
 from personlab.skeleton import COCO, Skeleton
@@ -74,13 +74,17 @@ class CocoAP(Metric):
         self.kinds = tuple(kinds)
         self.skeleton = skeleton
         self.source = "annotations" if isinstance(annotations, Mapping) else str(annotations)
-        content = annotations if isinstance(annotations, Mapping) else _read(Path(annotations))
-        self._images = {int(image["id"]): image for image in content["images"]}
-        self._categories = [c for c in content["categories"] if category is None or c["name"] == category]
-        if not self._categories:
-            raise InputError(f"{self.source}: has no category {category!r}; name the one that people have there")
-        ids = {c["id"] for c in self._categories}
-        self._annotations = [a for a in content["annotations"] if a["category_id"] in ids]
+        if isinstance(annotations, Mapping):
+            tables = check_tables(self.source, annotations)
+        else:
+            tables = read_tables(Path(annotations))
+        ids = ids_of_images(self.source, tables["images"])
+        self._images = dict(zip(ids.tolist(), tables["images"], strict=True))
+        self._categories, self._annotations = tables["categories"], tables["annotations"]
+        if category is not None:
+            chosen, self._annotations = select_category(self.source, tables, category)
+            self._categories = [chosen]
+        image_of_each(self.source, self._annotations, ids)
         self._check("keypoints" in kinds or only_with_keypoints)
         if only_with_keypoints:
             self._annotations = [a for a in self._annotations if a.get("iscrowd") or any(a["keypoints"][2::3])]
@@ -228,17 +232,6 @@ class CocoAP(Metric):
         index.dataset = {"images": images, "categories": self._categories, "annotations": annotations}
         index.createIndex()
         return index
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """Content of an annotation file."""
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as COCO annotations: {error}") from error
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-        raise InputError(f"{path}: no COCO annotations: needs images, annotations and categories")
-    return content
 
 
 def _detection(result: Result, kind: Kind) -> dict[str, Any]:
