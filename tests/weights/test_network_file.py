@@ -96,6 +96,16 @@ def test_a_file_cannot_name_foreign_classes(tmp_path, path):
         load_network(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize("text", ["{", "3", "[]"])
+def test_metadata_that_describe_nothing_are_told_with_the_file(tmp_path, text):
+    path = tmp_path / "a.safetensors"
+    save_weights(path, small_network().state_dict(), {"network": text})
+    with pytest.raises(InputError, match=r"a\.safetensors: .*network"):
+        load_network(path)
+    with pytest.raises(InputError, match=r"a\.safetensors: .*decoder"):
+        decoder_of({"decoder": text}, path)
+
+
 def test_a_file_without_architecture_says_how_to_make_one(tmp_path):
     save_weights(tmp_path / "a.safetensors", small_network().state_dict(), {})
     with pytest.raises(InputError, match="weights extract"):

@@ -71,7 +71,7 @@ def load_network(path: str | Path) -> tuple[PersonLab, dict[str, str]]:
     state, metadata = load_weights(path)
     if _ARCHITECTURE not in metadata:
         raise InputError(f"{path}: holds tensors but no architecture; make it with `personlab weights extract`")
-    network = build_network(json.loads(metadata[_ARCHITECTURE]), str(path))
+    network = build_network(_described(metadata, _ARCHITECTURE, path), str(path))
     missing = load_into(network, state).missing
     if missing:
         raise InputError(f"{path}: {len(missing)} tensors of the network are missing, first {missing[0]}; is it whole?")
@@ -93,7 +93,7 @@ def decoder_of(metadata: Mapping[str, str], path: str | Path) -> PaperDecoder:
     """
     if _DECODER not in metadata:
         return PaperDecoder()
-    return _build(PaperDecoder, _DECODER, json.loads(metadata[_DECODER]), str(path))
+    return _build(PaperDecoder, _DECODER, _described(metadata, _DECODER, path), str(path))
 
 
 def embedded_path() -> Path:
@@ -112,6 +112,19 @@ def build_network(architecture: Mapping[str, Any], source: str) -> PersonLab:
         InputError: If the architecture is unknown or its arguments are wrong.
     """
     return _build(PersonLab, _ARCHITECTURE, architecture, source)
+
+
+def _described(metadata: Mapping[str, str], name: str, path: str | Path) -> dict[str, Any]:
+    """What the metadata say under a name."""
+    try:
+        described = json.loads(metadata[name])
+    except ValueError as error:
+        raise InputError(
+            f"{path}: the {name} it names is not JSON ({error}); make it with `personlab weights extract`"
+        ) from None
+    if not isinstance(described, dict):
+        raise InputError(f"{path}: the {name} it names is no mapping; make it with `personlab weights extract`")
+    return described
 
 
 def _build(kind: type[_Built], name: str, described: Mapping[str, Any], source: str) -> _Built:
