@@ -131,9 +131,49 @@ def test_configs_are_merged_after_those_they_build_on(tmp_path):
         ("- 1\n", "mapping"),
         ("model: {network: {class_path: os.system, init_args: {}}}\n", "not allowed"),
         ("trainer: {callbacks: [{class_path: subprocess.Popen}]}\n", "not allowed"),
+        ("model: other.yaml\n", "list it under base"),
+        ("model: {network: net.yml}\n", "list it under base"),
     ],
 )
 def test_bad_configs_are_refused_before_anything_is_imported(tmp_path, text, told):
     (tmp_path / "me.yaml").write_text(text)
     with pytest.raises(InputError, match=told):
         expand_configs(["fit", "--config", str(tmp_path / "me.yaml")])
+
+
+@pytest.fixture
+def canary(tmp_path, monkeypatch):
+    """A file that importing the module `foreign_module` would make."""
+    made = tmp_path / "imported"
+    code = f"import pathlib\npathlib.Path({str(made)!r}).touch()\nclass Net: pass\n"
+    (tmp_path / "foreign_module.py").write_text(code)
+    (tmp_path / "section").write_text("network: {class_path: foreign_module.Net}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return made
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model: {network: {class_path: foreign_module.Net}}",
+        "model: {network: foreign_module.Net}",
+        "model: {network: '{class_path: foreign_module.Net}'}",
+        "run: {name: foreign_module.Net}\nmodel: {network: {class_path: '${..run.name}'}}",
+        "trainer: {callbacks: foreign_module.Net}",
+        "trainer: {callbacks: [foreign_module.Net]}",
+        "model: section",
+    ],
+)
+def test_nothing_foreign_is_imported_however_a_config_names_it(capsys, tmp_path, canary, text):
+    (tmp_path / "me.yaml").write_text(f"base: [{DEMO}]\n{text}\n")
+    line = refused(capsys, ["fit", "--config", "me.yaml", "--data.root", ".", "--run.root", "runs"])
+    assert "is not allowed" in line
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("words", [["--model.network", "foreign_module.Net"], ["--model", "section"]])
+def test_nothing_foreign_is_imported_from_the_command_line(capsys, canary, words):
+    line = refused(capsys, ["fit", "--config", DEMO, "--data.root", ".", "--run.root", "runs", *words])
+    assert "is not allowed" in line
+    assert not canary.exists()

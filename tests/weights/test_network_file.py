@@ -87,12 +87,39 @@ def test_tensors_that_do_not_fill_the_network_are_refused(tmp_path):
         save_network(tmp_path / "a.safetensors", ARCHITECTURE, state, {})
 
 
-@pytest.mark.parametrize("path", ["os.system", "subprocess.Popen", "torch.nn.Linear"])
-def test_a_file_cannot_name_foreign_classes(tmp_path, path):
-    network = small_network()
-    bad = {"class_path": "personlab.network.PersonLab", "init_args": {"backbone": {"class_path": path}}}
-    save_weights(tmp_path / "a.safetensors", network.state_dict(), {"network": json.dumps(bad)})
+@pytest.mark.parametrize(
+    "backbone",
+    [
+        {"class_path": "torch.nn.Linear"},
+        {"class_path": "foreign_module.Net"},
+        "foreign_module.Net",
+        ["foreign_module.Net"],
+        [{"class_path": "foreign_module.Net"}],
+        "{class_path: foreign_module.Net}",
+        "personlab.network.ResNet: {class_path: foreign_module.Net}",
+        "section",
+        "./section",
+        {"class_path": "personlab.network.ResNet", "init_args": {"norm": "foreign_module.Net"}},
+    ],
+)
+def test_a_file_cannot_name_foreign_classes(tmp_path, monkeypatch, backbone):
+    made = tmp_path / "imported"
+    code = f"import pathlib\npathlib.Path({str(made)!r}).touch()\nclass Net: pass\n"
+    (tmp_path / "foreign_module.py").write_text(code)
+    (tmp_path / "section").write_text("class_path: foreign_module.Net\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    bad = {"class_path": "personlab.network.PersonLab", "init_args": {"backbone": backbone}}
+    save_weights(tmp_path / "a.safetensors", small_network().state_dict(), {"network": json.dumps(bad)})
     with pytest.raises(InputError, match="only classes of personlab"):
+        load_network(tmp_path / "a.safetensors")
+    assert not made.exists()
+
+
+@pytest.mark.parametrize("architecture", ["foreign_module.Net", ["foreign_module.Net"], 3])
+def test_an_architecture_is_a_mapping(tmp_path, architecture):
+    save_weights(tmp_path / "a.safetensors", small_network().state_dict(), {"network": json.dumps(architecture)})
+    with pytest.raises(InputError, match=r"a\.safetensors: .* no mapping"):
         load_network(tmp_path / "a.safetensors")
 
 

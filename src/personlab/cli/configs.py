@@ -8,9 +8,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from personlab.errors import InputError
+from personlab.imports import ALLOWED_PACKAGES, is_in, leaves
 
-ALLOWED_PREFIXES = ("personlab.", "lightning.", "torch.", "torchmetrics.")
-"""Packages whose classes a config may name: a config that names any other is refused before anything is imported."""
+_CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 
 
 def expand_configs(words: list[str]) -> list[str]:
@@ -23,8 +23,8 @@ def expand_configs(words: list[str]) -> list[str]:
         The words with more `--config` options; later files win over earlier ones.
 
     Raises:
-        InputError: If a file cannot be read, is not YAML, builds on itself, or names a class outside the allowed
-            packages.
+        InputError: If a file cannot be read, is not YAML, builds on itself, names a class outside the allowed
+            packages, or a file in place of a section.
     """
     out: list[str] = []
     i = 0
@@ -47,7 +47,7 @@ def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
     if path.resolve() in above:
         raise InputError(f"{path}: builds on itself; remove it from base:")
     content = _read(path)
-    _check_classes(path, content)
+    _check_names(path, content)
     bases = content.get("base") or []
     if not isinstance(bases, list):
         raise InputError(f"{path}: base must be a list of config files, relative to this one")
@@ -72,13 +72,16 @@ def _read(path: Path) -> dict[str, Any]:
     return {str(k): v for k, v in content.items()}
 
 
-def _check_classes(path: Path, content: Any) -> None:
-    if isinstance(content, dict):
-        named = content.get("class_path")
-        if isinstance(named, str) and "." in named and not named.startswith(ALLOWED_PREFIXES):
-            raise InputError(f"{path}: class_path {named!r} is not allowed; use one of {', '.join(ALLOWED_PREFIXES)}")
-        for value in content.values():
-            _check_classes(path, value)
-    elif isinstance(content, list):
-        for value in content:
-            _check_classes(path, value)
+def _check_names(path: Path, content: dict[str, Any]) -> None:
+    """Refuse what the parser would refuse later without naming the file, and files in place of sections."""
+    for keys, value in leaves(content):
+        if not isinstance(value, str):
+            continue
+        if keys[-1] == "class_path" and "." in value and not is_in(value, *ALLOWED_PACKAGES):
+            raise InputError(
+                f"{path}: class_path {value!r} is not allowed; name a class of {', '.join(ALLOWED_PACKAGES)}"
+            )
+        # The parser would read the file, but not what it builds on. The data set's own files are no sections.
+        is_section = len(keys) == 1 or keys[0] != "data"
+        if keys[0] not in ("base", "ckpt_path") and is_section and value.endswith(_CONFIG_SUFFIXES):
+            raise InputError(f"{path}: {'.'.join(keys)} names a file ({value}); list it under base: instead")

@@ -70,7 +70,10 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if words[0] not in COMMANDS:
         raise InputError(f"no command {words[0]!r}{_nearest(words[0], list(COMMANDS))}; see personlab --help")
-    # Commands are imported when called: torch and lightning take seconds to load.
+    # Imported when called, as the commands are: torch and lightning take seconds to load.
+    from personlab.imports import restrict_imports
+
+    restrict_imports()
     module = importlib.import_module(COMMANDS[words[0]][0])
     return int(module.run(words))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
+from personlab.imports import leaves
 from personlab.network import PersonLab
 from personlab.weights.files import load_into, load_weights, save_weights
 
@@ -141,13 +143,16 @@ def _build(kind: type[_Built], name: str, described: Mapping[str, Any], source: 
 
 
 def _check_classes(content: Any, source: str) -> None:
-    """Files may come from strangers: nothing outside this package is imported on their behalf."""
-    if isinstance(content, Mapping):
-        named = content.get("class_path", "personlab.")
-        if not str(named).startswith("personlab."):
-            raise InputError(f"{source}: names the class {named!r}; only classes of personlab are built from a file")
-        for value in content.values():
-            _check_classes(value, source)
+    """Files may come from strangers: nothing outside this package is imported on their behalf, nor any file read.
+
+    A class can also be named by a bare string, by text in YAML, or by a file that holds either, so every string must be
+    a plain word (which finds classes of this package only) or a dotted name in this package.
+    """
+    for _, value in leaves(content):
+        if not isinstance(value, str) or re.fullmatch(r"personlab(\.\w+)+", value):
+            continue
+        if not re.fullmatch(r"[\w -]*", value) or Path(value).is_file():
+            raise InputError(f"{source}: names the class {value!r}; only classes of personlab are built from a file")
 
 
 def network_state(checkpoint: str | Path) -> dict[str, Tensor]:
