@@ -249,7 +249,7 @@ def test_bad_input_is_told_in_one_line(tmp_path) -> None:
             '{"images": [{"id": 1}, {"id": 1}], "annotations": [], "categories": [{"id": 1, "name": "person"}]}',
             "unique",
         ),
-        ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}', "category 'person'"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": [{"id": 1}]}', "name must be a text"),
         (
             '{"images": [{"id": 1}], "annotations": [{"id": 5}], "categories": [{"id": 1, "name": "person"}]}',
             "annotation",

@@ -10,11 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data.coco_tables import ids_of_images, image_of_each, read_tables, select_category
+from personlab.data.coco_tables import (
+    Row,
+    found,
+    ids_of_images,
+    image_of_each,
+    read_tables,
+    select_category,
+    text,
+    whole_number,
+)
 from personlab.data.segmentations import Segmentations
 from personlab.errors import InputError
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import MAX_PEOPLE
+
+MAX_PIXELS = 2**30
+"""Largest image, as in OpenCV, which reads no larger ones: a size that is a slip would ask for all memory."""
+_LARGEST = 1e12
+"""No number of an annotation reaches this, whether place, length or area."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +108,8 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
 
     Raises:
         InputError: If the file is missing, not JSON, not COCO, has no images or no category `person`, has no keypoints
-            where they are required, keypoints that do not match the skeleton, annotations of unknown images, or more
-            than `MAX_PEOPLE` people in one image.
+            where they are required, keypoints that do not match the skeleton, annotations of unknown images, more than
+            `MAX_PEOPLE` people in one image, or an entry with a field that is missing or no such thing.
     """
     path = Path(path)
     tables = read_tables(path)
@@ -105,13 +119,8 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
     if require_keypoints and people and "keypoints" not in category and all("keypoints" not in a for a in people):
         raise InputError(f"{path}: has no keypoints (a detection file?); use person_keypoints_*.json")
     ids = ids_of_images(path, images)
-    try:
-        names = np.array([str(image["file_name"]).encode("utf-8") for image in images])
-        sizes = np.array([(image["height"], image["width"]) for image in images], dtype=np.int64)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: an image lacks file_name, height or width, or one is no number: {error}") from None
-    if (sizes < 1).any():
-        raise InputError(f"{path}: sizes of images must be positive; mend the file's `images`")
+    names = np.array([text(f"{path}: images[{i}]", image, "file_name").encode() for i, image in enumerate(images)])
+    sizes = np.array([_size(f"{path}: images[{i}]", image) for i, image in enumerate(images)], dtype=np.int64)
     owner = image_of_each(path, people, ids)
     order = np.argsort(owner, kind="stable")
     people = [people[i] for i in order]
@@ -139,16 +148,29 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
     )
 
 
+def _size(where: str, image: Row) -> tuple[int, int]:
+    height, width = (whole_number(where, image, key) for key in ("height", "width"))
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        raise InputError(
+            f"{where}: height {height} and width {width} must be positive, with at most {MAX_PIXELS} pixels"
+        )
+    return height, width
+
+
 def _check_keypoint_names(path: Path, category: dict[str, Any], skeleton: Skeleton) -> None:
     names = category.get("keypoints")
     if names is None:
         return
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"{path}: the keypoints of category 'person' must be a list of names, {found(category, 'keypoints')}"
+        )
     k = skeleton.num_keypoints
     if len(names) != k:
         raise InputError(
             f"{path}: has {len(names)} keypoints, skeleton {skeleton.name} {k}; name a skeleton that matches"
         )
-    plain = [str(name).lower().replace(" ", "_").replace("-", "_") for name in names]
+    plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
     if set(plain) == set(skeleton.keypoint_names) and plain != list(skeleton.keypoint_names):
         raise InputError(f"{path}: its keypoints are not in the order of skeleton {skeleton.name}; reorder one of them")
 
@@ -170,12 +192,14 @@ def _rows(path: Path, people: list[dict[str, Any]], key: str, length: int) -> ND
         if not value:
             continue
         try:
-            row = np.asarray(value, dtype=np.float32).reshape(-1)
-        except (TypeError, ValueError):
-            row = np.empty(0, dtype=np.float32)
-        if len(row) != length or not np.isfinite(row).all():
-            found = f"got {len(row)}" if len(row) != length else "some are not finite"
-            raise InputError(f"{path}: annotation {annotation.get('id')}: {key} needs {length} numbers, {found}")
+            row = np.asarray(value).reshape(-1)
+        except ValueError:  # lists of unlike lengths
+            row = np.empty(0)
+        if row.dtype.kind not in "iuf":  # numpy would take "3" for 3, COCO's evaluation does not
+            row = np.empty(0)
+        if len(row) != length or not (np.abs(row) < _LARGEST).all():
+            wrong = f"got {len(row)}" if len(row) != length else "some are not finite, or beyond all images"
+            raise InputError(f"{path}: annotation {annotation.get('id')}: {key} needs {length} numbers, {wrong}")
         rows[i] = row
     return rows
 
@@ -191,5 +215,5 @@ def _segmentations(path: Path, people: list[dict[str, Any]], sizes: NDArray[np.i
 
     try:
         return Segmentations.pack(values())
-    except (TypeError, ValueError) as error:
+    except (OverflowError, TypeError, ValueError) as error:
         raise InputError(f"{path}: annotation {current}: {error}") from None

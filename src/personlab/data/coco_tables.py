@@ -34,7 +34,7 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
 
 
 def check_tables(source: str | Path, raw: Any) -> dict[str, list[Row]]:
-    """Images, annotations and categories, each a list of objects; at least one image.
+    """Images, annotations and categories, each a list of objects with ids as COCO has them; at least one image.
 
     Args:
         source: What to name in errors.
@@ -49,7 +49,52 @@ def check_tables(source: str | Path, raw: Any) -> dict[str, list[Row]]:
         raise InputError(f"{source}: lists no images; use a file with at least one")
     if any(not isinstance(row, Mapping) for t in TABLES for row in raw[t]):
         raise InputError(f"{source}: not a COCO annotation file: every entry of its lists must be an object")
+    for i, row in enumerate(raw["images"]):
+        whole_number(f"{source}: images[{i}]", row, "id")
+    for i, row in enumerate(raw["categories"]):
+        whole_number(f"{source}: categories[{i}]", row, "id")
+        text(f"{source}: categories[{i}]", row, "name")
+    for i, row in enumerate(raw["annotations"]):
+        _check_annotation(f"{source}: annotations[{i}]", row)
     return {t: raw[t] for t in TABLES}
+
+
+def _check_annotation(where: str, annotation: Row) -> None:
+    if "id" in annotation:
+        whole_number(where, annotation, "id")
+    whole_number(where, annotation, "image_id")
+    whole_number(where, annotation, "category_id")
+    if annotation.get("iscrowd", 0) not in (0, 1):
+        raise InputError(f"{where}: iscrowd must be 0 or 1, {found(annotation, 'iscrowd')}")
+
+
+def whole_number(where: str, row: Row, key: str) -> int:
+    """A field that must be an integer, as JSON has it.
+
+    Raises:
+        InputError: If it is missing, something else, or does not fit 64 bits; `where` names the entry.
+    """
+    value = row.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 2**63:
+        raise InputError(f"{where}: {key} must be a whole number, {found(row, key)}")
+    return value
+
+
+def text(where: str, row: Row, key: str) -> str:
+    """A field that must be a text and not empty.
+
+    Raises:
+        InputError: If it is missing or something else; `where` names the entry.
+    """
+    value = row.get(key)
+    if not isinstance(value, str) or not value:
+        raise InputError(f"{where}: {key} must be a text, {found(row, key)}")
+    return value
+
+
+def found(row: Row, key: str) -> str:
+    """What is in a field, for an error."""
+    return f"got {row[key]!r:.40}" if key in row else "it is missing"
 
 
 def select_category(source: str | Path, tables: Mapping[str, list[Row]], name: str) -> tuple[Row, list[Row]]:
@@ -58,11 +103,11 @@ def select_category(source: str | Path, tables: Mapping[str, list[Row]], name: s
     Raises:
         InputError: If there is no such category, or all annotations are of others.
     """
-    category = next((c for c in tables["categories"] if c.get("name") == name), None)
-    if category is None or "id" not in category:
-        known = ", ".join(str(c.get("name")) for c in tables["categories"][:5])
+    category = next((c for c in tables["categories"] if c["name"] == name), None)
+    if category is None:
+        known = ", ".join(c["name"] for c in tables["categories"][:5])
         raise InputError(f"{source}: has no category {name!r} (it has: {known}); rename the one that means it")
-    chosen = [a for a in tables["annotations"] if a.get("category_id") == category["id"]]
+    chosen = [a for a in tables["annotations"] if a["category_id"] == category["id"]]
     if tables["annotations"] and not chosen:
         raise InputError(f"{source}: no annotation has the category {name!r} (category_id {category['id']})")
     return category, chosen
@@ -72,14 +117,13 @@ def ids_of_images(source: str | Path, images: Sequence[Row]) -> NDArray[np.int64
     """`(image,)` ids in the file's order.
 
     Raises:
-        InputError: If an id is missing, not a number or there twice.
+        InputError: If an id is there twice.
     """
-    try:
-        ids = np.array([image["id"] for image in images], dtype=np.int64)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{source}: an image lacks its id, or the id is no number: {error}") from None
-    if len(np.unique(ids)) != len(ids):
-        raise InputError(f"{source}: image ids must be unique; mend the file's `images`")
+    ids = np.array([image["id"] for image in images], dtype=np.int64)
+    first = np.unique(ids, return_index=True)[1]
+    if len(first) != len(ids):
+        i = int(np.setdiff1d(np.arange(len(ids)), first)[0])
+        raise InputError(f"{source}: images[{i}]: id {ids[i]} is not unique; give every image its own")
     return ids
 
 
@@ -89,12 +133,12 @@ def image_of_each(source: str | Path, annotations: Sequence[Row], ids: NDArray[n
     Raises:
         InputError: If an annotation is of an image that is not listed.
     """
-    index: dict[Any, int] = {int(image_id): i for i, image_id in enumerate(ids)}
-    owner = np.array([index.get(a.get("image_id"), -1) for a in annotations], dtype=np.int64)
+    index = {int(image_id): i for i, image_id in enumerate(ids)}
+    owner = np.array([index.get(a["image_id"], -1) for a in annotations], dtype=np.int64)
     if (owner < 0).any():
         a = annotations[int(np.argmin(owner))]
         raise InputError(
-            f"{source}: annotation {a.get('id')} is of image {a.get('image_id')}, which is not listed; "
+            f"{source}: annotation {a.get('id')} is of image {a['image_id']}, which is not listed; "
             "add the image or drop the annotation"
         )
     return owner

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+
+_FARTHEST_PX = 1e6
+"""No point of a polygon is as far from the image's corner."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,8 @@ class Segmentations:
                 are left out.
 
         Raises:
-            ValueError: If a value is none of these, or a run-length code does not fit its image.
+            TypeError: If a polygon holds something else than numbers.
+            ValueError: If a value is none of these, or a run-length code is corrupt or does not fit its image.
         """
         first_ring, ring_start, code_start = array("q", [0]), array("q", [0]), array("q", [0])
         polygon_xy, code = array("d"), bytearray()
@@ -56,14 +61,17 @@ class Segmentations:
                 for ring in segmentation or []:
                     if not isinstance(ring, list) or len(ring) % 2:
                         raise ValueError("a polygon is not a list of x, y, x, y, ...")
+                    # Also false for NaN. COCO's rasteriser walks along every edge, however far it leads.
+                    if ring and not (
+                        abs(sum(ring)) < math.inf and -_FARTHEST_PX < min(ring) <= max(ring) < _FARTHEST_PX
+                    ):
+                        raise ValueError("a polygon holds a number that is not finite, or beyond all images")
                     if len(ring) >= 6:
                         polygon_xy.extend(ring)
                         ring_start.append(len(polygon_xy))
             first_ring.append(len(ring_start) - 1)
             code_start.append(len(code))
         points = np.array(polygon_xy, dtype=np.float64)
-        if not np.isfinite(points).all():
-            raise ValueError("a polygon holds a number that is not finite")
         return cls(
             np.array(first_ring),
             np.array(ring_start),
@@ -85,13 +93,50 @@ class Segmentations:
 
 
 def _compress(segmentation: dict[str, Any], height: int, width: int) -> bytes:
+    """COCO's compressed code of a run-length code, after checking that it covers the image once.
+
+    pycocotools checks nothing: other codes make it write beyond the mask, or never end.
+    """
     counts, size = segmentation.get("counts"), segmentation.get("size")
     if size != [height, width]:
         raise ValueError(f"the run-length code has size {size}, the image [{height}, {width}]")
     if isinstance(counts, list):
-        if sum(counts) != height * width:
-            raise ValueError(f"the run-length code covers {sum(counts)} pixels, the image has {height * width}")
+        _check_runs(counts, height * width)
         return coco_mask.frPyObjects({"size": size, "counts": counts}, height, width)["counts"]
     if not isinstance(counts, str | bytes):
         raise ValueError("the run-length code has no counts")
-    return counts.encode("ascii") if isinstance(counts, str) else counts
+    code = counts.encode() if isinstance(counts, str) else counts
+    _check_runs(_runs(code), height * width)
+    return code
+
+
+def _check_runs(runs: list[Any], pixels: int) -> None:
+    if any(not isinstance(run, int) or isinstance(run, bool) or run < 0 for run in runs):
+        raise ValueError("the counts of the run-length code must be whole numbers of at least 0")
+    if sum(runs) != pixels:
+        raise ValueError(f"the run-length code covers {sum(runs)} pixels, the image has {pixels}")
+
+
+def _runs(code: bytes) -> list[int]:
+    """Lengths of runs in COCO's compressed code.
+
+    A character holds five bits, the lowest first, and whether more follow; the fifth bit of the last one is the sign.
+    From the fourth number on, what is stored is the difference to the number before the last.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in code:
+        bits = character - 48
+        if not 0 <= bits < 64:
+            raise ValueError(f"the run-length code is corrupt: {chr(character)!r} is not one of its characters")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("the run-length code is corrupt: it ends within a number")
+    return runs
