@@ -11,12 +11,14 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO as CocoApi
 
-from personlab.data.synthetic import MARKER, generate
+from personlab.data import synthetic
+from personlab.data.synthetic import MARKER, SPLITS, generate
 from personlab.data.synthetic_figure import draw_figure
 from personlab.data.synthetic_look import sample_look
 from personlab.data.synthetic_pose import Angles, pose
 from personlab.errors import InputError
 from personlab.skeleton import COCO
+from tests.data.synthetic_golden import GOLDEN, current
 
 NAMES = COCO.keypoint_names
 
@@ -165,6 +167,25 @@ def test_seeds_and_processes(tmp_path: Path) -> None:
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
     one, other = digests(tmp_path / "one"), digests(tmp_path / "other")
     assert all(one[name] != other[name] for name in one)
+
+
+def test_other_output_needs_another_version() -> None:
+    golden, now = json.loads(GOLDEN.read_text()), current()
+    mend = "the output changed: raise VERSION in data/synthetic.py, then run python -m tests.data.synthetic_golden"
+    assert now["version"] == golden["version"], "run python -m tests.data.synthetic_golden"
+    for split in SPLITS:
+        for name, tolerance in (("keypoints", 0.5), ("boxes", 3), ("tiles", 2.5)):
+            expected = np.array(golden[split][name], dtype=float)
+            found = np.array(now[split][name], dtype=float)
+            assert found.shape == expected.shape, mend
+            np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance, err_msg=mend)
+
+
+def test_a_set_of_another_version_is_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate(tmp_path, train_images=2, val_images=1, size=96)
+    monkeypatch.setattr(synthetic, "VERSION", synthetic.VERSION + 1)
+    with pytest.raises(InputError, match="another version"):
+        generate(tmp_path, train_images=2, val_images=1, size=96)
 
 
 def test_people_range_is_kept(tmp_path: Path) -> None:
