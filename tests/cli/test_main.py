@@ -14,6 +14,7 @@ from tests.data.tiny_coco import write_root
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = str(ROOT / "configs/experiment/demo.yaml")
+FIT = ["fit", "--config", DEMO, "--data.root", "."]
 
 
 def refused(capsys: pytest.CaptureFixture[str], words: list[str], code: int = 2) -> str:
@@ -36,6 +37,51 @@ def test_without_a_command_the_commands_are_listed(capsys):
 
 def test_a_misspelt_command_names_the_nearest(capsys):
     assert "did you mean 'oracle'?" in refused(capsys, ["oracel"])
+
+
+@pytest.mark.parametrize(("group", "command"), [("data", "synth"), ("weights", "extract")])
+@pytest.mark.parametrize("option", ["-h", "--help"])
+def test_a_group_lists_its_commands(capsys, group, command, option):
+    assert main([group, option]) == 0
+    assert f"personlab {group} {command}" in capsys.readouterr().out
+    assert main([group, command, "--help"]) == 0
+    assert "--json" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["data", "snyth"], "did you mean 'synth'?"),
+        (["oracle", "--data.root", "x", "--strid", "8"], "did you mean '--stride'?"),
+        (["data", "synth", "x", "--sede=3"], "did you mean '--seed'? (personlab data synth --help"),
+        (["oracle", "--data.root", "x", "--nothing_like_it", "8"], "--nothing_like_it 8 (personlab oracle --help"),
+        ([*FIT, "--trainer.max_step=4"], "did you mean '--trainer.max_steps'?"),
+        ([*FIT, "--model.decoder.init_args.score_thresold", "3"], "did you mean 'score_threshold'?"),
+    ],
+)
+def test_misspelt_names_bring_the_nearest(capsys, words, told):
+    assert told in refused(capsys, words)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--trainer.precision", "8"], "error: trainer.precision: '8' is none of 64, 32, 16, transformer-engine, "),
+        (["--trainer.limit_val_batches", "many"], "trainer.limit_val_batches: 'many' is none of "),
+        (["--trainer.max_steps", "abc"], "error: trainer.max_steps: expected int, got abc "),
+        (["--trainer.logger", "foo"], "trainer.logger: 'foo' is none of Logger, Iterable[Logger], bool, null "),
+        (["--trainer.callbacks", "os.system"], "trainer.callbacks: 'os.system' is not allowed; name a class of "),
+        (
+            ["--trainer.callbacks", "[{class_path: lightning.pytorch.callbacks.EarlyStopping}]"],
+            "the following arguments are required: monitor",
+        ),
+    ],
+)
+def test_wrong_values_are_told_readably(capsys, words, told):
+    line = refused(capsys, [*FIT, *words])
+    assert told in line
+    assert len(line) < 300
+    assert "<class" not in line
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import Progress
 
-from personlab.cli.options import make_parser, write_result
+from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.data.synthetic import generate
-from personlab.errors import InputError
 
 logger = logging.getLogger("personlab")
 COMMANDS = ("synth",)
@@ -19,8 +18,7 @@ COMMANDS = ("synth",)
 
 def run(words: list[str]) -> int:
     """Run `personlab data COMMAND`."""
-    if len(words) < 2 or words[1] not in COMMANDS:
-        raise InputError(f"personlab data needs a command: {', '.join(COMMANDS)}")
+    choose_command(words, COMMANDS)
     arguments = _synth_parser().parse_args(words[2:])
     with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
         task = bar.add_task("drawing people", total=arguments.train_images + arguments.val_images)

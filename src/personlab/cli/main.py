@@ -6,8 +6,9 @@ Exit codes: 0 done, 1 failed, 2 bad usage or bad input, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import difflib
+import contextlib
 import importlib
+import io
 import logging
 import os
 import re
@@ -15,9 +16,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 
 from personlab import __version__
+from personlab.cli.parser_errors import explain, nearest
 from personlab.errors import InputError
+from personlab.imports import restrict_imports
 
 COMMANDS = {
     "fit": ("personlab.cli.trainer", "train a network and evaluate it"),
@@ -43,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [w for w in words if w != "--debug"]
+    _set_environment()
     _configure_output(debug)
     try:
         return _dispatch(words)
@@ -69,13 +74,28 @@ def _dispatch(words: list[str]) -> int:
         sys.stdout.write(f"personlab {__version__}\n")
         return 0
     if words[0] not in COMMANDS:
-        raise InputError(f"no command {words[0]!r}{_nearest(words[0], list(COMMANDS))}; see personlab --help")
-    # Imported when called, as the commands are: torch and lightning take seconds to load.
-    from personlab.imports import restrict_imports
-
+        raise InputError(f"no command {words[0]!r}{nearest(words[0], COMMANDS)}; see personlab --help")
     restrict_imports()
-    module = importlib.import_module(COMMANDS[words[0]][0])
+    module = _module(words)
+    if words[1:] in (["-h"], ["--help"]) and _is_group(module):
+        sys.stdout.write(_group_help(words[0], module))
+        return 0
     return int(module.run(words))
+
+
+def _module(words: list[str]) -> ModuleType:
+    # Commands are imported when called: torch and lightning take seconds to load.
+    return importlib.import_module(COMMANDS[words[0]][0])
+
+
+def _is_group(module: ModuleType) -> bool:
+    """Whether a module has commands of its own, as in `personlab data synth`."""
+    return hasattr(module, "COMMANDS")
+
+
+def _group_help(name: str, module: ModuleType) -> str:
+    commands = "\n".join(f"  personlab {name} {command} --help" for command in module.COMMANDS)
+    return f"usage: personlab {name} COMMAND [options]\n\n{COMMANDS[name][1]}\n\ncommands:\n{commands}\n"
 
 
 def _overview() -> str:
@@ -84,19 +104,29 @@ def _overview() -> str:
     return usage + "\n".join(rows) + "\n\noptions: --debug (tracebacks), --version\n"
 
 
-def _configure_output(debug: bool) -> None:
+def _set_environment() -> None:
+    """What libraries read from the environment when they are imported; what the user has set stays."""
     # albumentations asks a host for its newest version on import unless told not to.
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     # Threads that spin for long while they wait take the cores from the loader's workers, which makes a step several
     # times as long; threads that sleep at once wake up late. A short spin is best for both.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+
+def _configure_output(debug: bool) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.propagate = False
     if not debug:
-        for noisy in ("does not have many workers", "weight averaging", "WeightAveraging", "GPU available"):
+        for noisy in (
+            "does not have many workers",
+            "weight averaging",
+            "WeightAveraging",
+            "GPU available",
+            "args parameter is intended to run from within Python",
+        ):
             warnings.filterwarnings("ignore", message=f".*{noisy}.*")
 
 
@@ -109,14 +139,15 @@ def _fail(message: str, code: int, debug: bool) -> int:
 
 
 def _explain(error: argparse.ArgumentError, words: list[str]) -> str:
-    """The parser's message in one line, with a hint where an option does not exist."""
-    message = re.sub(r"\s+", " ", str(error)).strip()
-    return f"{message[:600]} (personlab {words[0]} --help lists the options)"
+    """The parser's message in one line, with the nearest name where an option does not exist."""
+    command = words[: 2 if _is_group(_module(words)) else 1]
 
+    def read_help() -> str:
+        with contextlib.redirect_stdout(io.StringIO()) as told, contextlib.suppress(SystemExit):
+            _module(words).run([*command, "--help"])
+        return told.getvalue()
 
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"{explain(str(error), read_help)} (personlab {' '.join(command)} --help lists the options)"
 
 
 def _input_error_behind(error: BaseException) -> InputError | None:
