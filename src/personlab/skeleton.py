@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,7 +40,8 @@ class Skeleton:
         k = len(self.keypoint_names)
         if len(set(self.keypoint_names)) != k:
             raise InputError(f"skeleton {self.name}: keypoint names are not unique")
-        if len(self.sigmas) != k or min(self.sigmas, default=0) <= 0:
+        # Written so that NaN, which compares with nothing, is refused.
+        if len(self.sigmas) != k or not self.sigmas or not all(0 < sigma < math.inf for sigma in self.sigmas):
             raise InputError(f"skeleton {self.name}: needs {k} positive sigmas, one a keypoint, got {len(self.sigmas)}")
         reached = {0}
         for _ in self.edges:
@@ -130,6 +132,12 @@ class Skeleton:
             raw = OmegaConf.to_container(OmegaConf.load(path))
             if not isinstance(raw, dict):
                 raise TypeError("the top level is no mapping")
+            # A text would pass for the list of its characters.
+            for key in ("keypoints", "edges", "sigmas"):
+                if not isinstance(raw[key], list):
+                    raise TypeError(f"{key} is no list")
+            if not all(isinstance(edge, list) and len(edge) == 2 for edge in raw["edges"]):
+                raise TypeError("an edge is no list of two keypoints")
             names = tuple(str(n) for n in raw["keypoints"])
             index = {name: i for i, name in enumerate(names)}
             edges = tuple((index[str(a)], index[str(b)]) for a, b in raw["edges"])
