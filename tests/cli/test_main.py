@@ -156,6 +156,13 @@ def test_results_go_where_json_says(capsys, tmp_path):
     )
 
 
+def test_a_flag_needs_no_value(capsys, tmp_path):
+    words = ["data", "synth", str(tmp_path / "set"), "--train_images", "1", "--val_images", "1"]
+    assert main(words) == 0
+    assert "seed" in refused(capsys, [*words, "--seed", "1"])
+    assert main([*words, "--seed", "1", "--overwrite"]) == 0
+
+
 def test_configs_are_merged_after_those_they_build_on(tmp_path):
     (tmp_path / "a.yaml").write_text("x: 1\n")
     (tmp_path / "b.yaml").write_text("base: [a.yaml]\ny: 2\n")

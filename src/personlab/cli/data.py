@@ -41,7 +41,7 @@ def _synth_parser() -> ArgumentParser:
     parser.add_argument("--train_images", type=int, default=3000, help="images in train2017")
     parser.add_argument("--val_images", type=int, default=200, help="images in val2017")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same files")
-    parser.add_argument("--overwrite", type=bool, default=False, help="replace another synthetic set in that folder")
+    parser.add_argument("--overwrite", action="store_true", help="replace another synthetic set in that folder")
     return parser
 
 
