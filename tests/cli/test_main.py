@@ -174,6 +174,23 @@ def test_configs_are_merged_after_those_they_build_on(tmp_path):
     assert expand_configs(["fit", f"--config={tmp_path / 'b.yaml'}"])[1::2] == ["--config", "--config"]
 
 
+def test_a_base_that_was_merged_before_does_not_undo_what_came_after_it(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "base.yaml").write_text("lr: 1\n")
+    (tmp_path / "recipe.yaml").write_text("base: [base.yaml]\nlr: 2\n")
+    (tmp_path / "extra.yaml").write_text("z: 1\n")
+    (tmp_path / "sub/overlay.yaml").write_text("base: [../base.yaml, ../extra.yaml, ../sub/../recipe.yaml]\ny: 1\n")
+    recipe, overlay = str(tmp_path / "recipe.yaml"), str(tmp_path / "sub/overlay.yaml")
+
+    def merged(*configs: str) -> list[str]:
+        return [Path(w).name for w in expand_configs([f"--config={c}" for c in configs]) if w.endswith(".yaml")]
+
+    assert merged(recipe, overlay) == ["base.yaml", "recipe.yaml", "extra.yaml", "overlay.yaml"]
+    assert merged(overlay) == ["base.yaml", "extra.yaml", "recipe.yaml", "overlay.yaml"]
+    # What is asked for by name is merged where it is asked for, even again.
+    assert merged(recipe, overlay, recipe)[-2:] == ["overlay.yaml", "recipe.yaml"]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -16,6 +16,8 @@ _CONFIG_SUFFIXES = (".yaml", ".yml", ".json")
 def expand_configs(words: list[str]) -> list[str]:
     """Put the files named under `base:` in front of each `--config FILE`, recursively.
 
+    A base that came before is not put in again: it would undo what the files after it say.
+
     Args:
         words: Words of a command line.
 
@@ -27,6 +29,7 @@ def expand_configs(words: list[str]) -> list[str]:
             packages, or a file in place of a section.
     """
     out: list[str] = []
+    merged: set[Path] = set()
     i = 0
     while i < len(words):
         word = words[i]
@@ -38,13 +41,15 @@ def expand_configs(words: list[str]) -> list[str]:
             out.append(word)
             i += 1
             continue
-        for file in _chain(Path(path), ()):
+        for file in _chain(Path(path), (), merged):
             out += ["--config", str(file)]
     return out
 
 
-def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
-    if path.resolve() in above:
+def _chain(path: Path, above: tuple[Path, ...], merged: set[Path]) -> list[Path]:
+    """A file after those it builds on, without the bases that are `merged` already; adds to these."""
+    own = path.resolve()
+    if own in above:
         raise InputError(f"{path}: builds on itself; remove it from base:")
     content = _read(path)
     _check_names(path, content)
@@ -53,9 +58,10 @@ def _chain(path: Path, above: tuple[Path, ...]) -> list[Path]:
         raise InputError(f"{path}: base must be a list of config files, relative to this one")
     chain: list[Path] = []
     for base in bases:
-        for file in _chain(path.parent / str(base), (*above, path.resolve())):
-            if file not in chain:
-                chain.append(file)
+        file = path.parent / str(base)
+        if file.resolve() not in merged:
+            chain += _chain(file, (*above, own), merged)
+    merged.add(own)
     return [*chain, path]
 
 
