@@ -40,5 +40,6 @@ def test_the_report_is_strict_json_in_the_agreed_shape() -> None:
         "segmentation": {"AP_small": None},
         "images": 3,
         "people": 7,
+        "only_with_keypoints": False,
         "seconds": {"read": 0.0, "network": 0.0, "decode": 1.5},
     }

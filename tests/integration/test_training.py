@@ -45,7 +45,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     card = json.loads(finished.card.read_text())
     assert (card["status"], card["seed"]) == ("finished", 0)
     report = json.loads((finished.path / "evaluation.json").read_text())
-    assert set(report) == {"keypoints", "segmentation", "images", "people", "seconds"}
+    assert set(report) == {"keypoints", "segmentation", "images", "people", "only_with_keypoints", "seconds"}
     assert report["images"] == 2
     assert set(report["seconds"]) == {"read", "network", "decode"}
     assert (finished.figures / "val-step4.png").stat().st_size > 10_000

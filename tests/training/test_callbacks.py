@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from pycocotools import mask as coco_mask
 
+from personlab.data.coco import CocoAnnotations
+from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
-from personlab.structures import Batch
+from personlab.structures import Batch, People
 from personlab.training.callbacks import CocoEvaluation, PolyakAveraging, SampleCounter
-from tests.data.tiny_coco import write_root
+from tests.data.tiny_coco import person, write_root
 
 
 def batch(valid: list[bool]) -> Batch:
@@ -71,14 +78,57 @@ def test_too_many_broken_images_stop_the_training():
     counter_steps(SampleCounter(max_broken_share=0.1, patience_samples=9), [[True, False]] * 2)
 
 
-def trainer_for(root, tmp_path, world_size: int) -> SimpleNamespace:
-    from personlab.data.datamodule import CocoDataModule
-
-    datamodule = CocoDataModule(str(root), workers=0)
+def trainer_for(root, tmp_path, world_size: int = 1, **options: Any) -> Any:
+    """What the callbacks ask of a Trainer, with the data module of `root`."""
+    strategy = SimpleNamespace(barrier=lambda name: None, broadcast=lambda value: value)
     return SimpleNamespace(
-        datamodule=datamodule, world_size=world_size, testing=False, limit_val_batches=1.0, limit_test_batches=1.0,
-        default_root_dir=str(tmp_path), global_rank=0, global_step=7,
+        datamodule=CocoDataModule(str(root), workers=0), world_size=world_size, testing=False, limit_val_batches=1.0,
+        limit_test_batches=1.0, default_root_dir=str(tmp_path), global_rank=0, global_step=7, is_global_zero=True,
+        strategy=strategy, **options,
     )  # fmt: skip
+
+
+def true_people(annotations: CocoAnnotations, image: int) -> People:
+    """Everybody with keypoints on an image of `write_root`, as they are annotated."""
+    found = [i for i in annotations.people(image) if annotations.has_keypoints[i]]
+    masks = []
+    for i in found:
+        x, y, w, h = annotations.boxes[i].astype(int)
+        mask = np.zeros(annotations.size(image), np.uint8, order="F")
+        mask[y : y + h, x : x + w] = 1
+        masks.append(coco_mask.encode(mask))
+    return People(annotations.keypoints[found], np.ones(len(found), np.float32), masks)
+
+
+def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | None = None) -> dict[str, Any]:
+    """The report of an evaluation that finds exactly whom `true_people` gives, on the first images or all."""
+    trainer.datamodule.setup("validate")
+    annotations = trainer.datamodule.val_dataset.annotations
+    module: Any = SimpleNamespace(log_dict=lambda values: None)
+    callback.on_validation_epoch_start(trainer, module)
+    for image in range(len(annotations))[:images]:
+        one = replace(batch([True]), image_ids=torch.tensor([int(annotations.image_ids[image])]))
+        seconds = {"network": 0.0, "decode": 0.0}
+        outputs = {"people": [true_people(annotations, image)], "seconds": seconds}
+        callback.on_validation_batch_end(trainer, module, outputs, one, image)
+    callback.on_validation_epoch_end(trainer, module)
+    return json.loads((Path(trainer.default_root_dir) / "evaluation.json").read_text())
+
+
+def test_masks_of_people_without_keypoints_count_unless_left_out(tmp_path):
+    root = write_root(tmp_path / "coco", count=4)
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"].append(person(500, 10, (30, 4, 20, 30), keypoints=[0] * 51, num_keypoints=0))
+    path.write_text(json.dumps(content))
+    counted = {}
+    for left_out in (False, True):
+        report = evaluate_true_people(CocoEvaluation(only_with_keypoints=left_out), trainer_for(root, tmp_path))
+        assert report["only_with_keypoints"] is left_out
+        assert report["keypoints"]["AP"] == pytest.approx(1.0)
+        counted[left_out] = report["segmentation"]["AR100"]
+    assert counted[True] == pytest.approx(1.0)
+    assert counted[False] == pytest.approx(0.75)
 
 
 def write_shards(folder, ids: list[list[int]]) -> None:

@@ -73,6 +73,7 @@ class CocoAP(Metric):
             raise InputError(f"kinds: {', '.join(unknown) or 'nothing'} cannot be evaluated, give {', '.join(FIGURES)}")
         self.kinds = tuple(kinds)
         self.skeleton = skeleton
+        self.only_with_keypoints = only_with_keypoints
         self.source = "annotations" if isinstance(annotations, Mapping) else str(annotations)
         if isinstance(annotations, Mapping):
             tables = check_tables(self.source, annotations)

@@ -133,7 +133,9 @@ def run_oracle(
         times.append(time.perf_counter())
         metric.update(found, batch.image_ids.tolist())
         seconds.update(dict(zip(("read", "network", "decode"), np.diff(times).tolist(), strict=True)))
-    return score_report(metric.compute(), len(metric.image_ids), len(metric.results), seconds)
+    return score_report(
+        metric.compute(), len(metric.image_ids), len(metric.results), seconds, metric.only_with_keypoints
+    )
 
 
 def _blank_sample(annotations: CocoAnnotations, image: int) -> Sample:

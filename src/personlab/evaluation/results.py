@@ -69,7 +69,11 @@ def read_results(path: str | Path) -> list[Result]:
 
 
 def score_report(
-    figures: Mapping[str, float], images: int, people: int, seconds: Mapping[str, float]
+    figures: Mapping[str, float],
+    images: int,
+    people: int,
+    seconds: Mapping[str, float],
+    only_with_keypoints: bool = False,
 ) -> dict[str, Any]:
     """The scores of an evaluation in the shape that all commands print and all runs keep.
 
@@ -78,15 +82,17 @@ def score_report(
         images: Images evaluated.
         people: People found on them.
         seconds: Seconds spent on `read`, `network` and `decode`; what is missing took none.
+        only_with_keypoints: Whether people without keypoints were left out of the ground truth of masks: figures that
+            differ in this must not be compared.
 
     Returns:
-        `{"keypoints": {"AP": ...}, "segmentation": {...}, "images": n, "people": n, "seconds": {...}}`; a figure
-        without ground truth to measure it on is None.
+        `{"keypoints": {"AP": ...}, "segmentation": {...}, "images": n, "people": n, "only_with_keypoints": false,
+        "seconds": {...}}`; a figure without ground truth to measure it on is None.
     """
     report: dict[str, Any] = {"keypoints": {}, "segmentation": {}}
     for name, value in figures.items():
         kind, figure = name.split("/")
         report[kind][figure] = None if math.isnan(value) else float(value)
-    report |= {"images": int(images), "people": int(people)}
+    report |= {"images": int(images), "people": int(people), "only_with_keypoints": only_with_keypoints}
     report["seconds"] = {part: float(seconds.get(part, 0.0)) for part in ("read", "network", "decode")}
     return report

@@ -23,13 +23,16 @@ class CocoEvaluation(Callback):
     `predictions/`, the scores in `evaluation.json`.
     """
 
-    def __init__(self, keep_predictions: bool = True) -> None:
-        """Set what is kept.
+    def __init__(self, keep_predictions: bool = True, only_with_keypoints: bool = False) -> None:
+        """Set what is kept and who counts.
 
         Args:
             keep_predictions: Whether the merged predictions of each evaluation stay in the run directory.
+            only_with_keypoints: Leave people without any labelled keypoint out of the ground truth of masks, as the
+                oracle does. COCO's own scores count them.
         """
         self.keep_predictions = keep_predictions
+        self.only_with_keypoints = only_with_keypoints
         self._results: list[dict[str, Any]] = []
         self._image_ids: list[int] = []
         self._seconds: dict[str, float] = {}
@@ -99,10 +102,14 @@ class CocoEvaluation(Callback):
                 f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {expected}"
             )
         results.sort(key=lambda r: (r["image_id"], -r["score"]))
-        metric = CocoAP(datamodule.annotation_path(datamodule.val_split), skeleton=datamodule.skeleton)
+        metric = CocoAP(
+            datamodule.annotation_path(datamodule.val_split),
+            skeleton=datamodule.skeleton,
+            only_with_keypoints=self.only_with_keypoints,
+        )
         metric.update_results(results, sorted(image_ids))
         figures = metric.compute()
-        report = score_report(figures, images=len(image_ids), people=len(results), seconds=seconds)
+        report = score_report(figures, len(image_ids), len(results), seconds, self.only_with_keypoints)
         if self.keep_predictions:
             write_results(folder / f"{stem}.json", results)
         write_json(Path(trainer.default_root_dir) / "evaluation.json", report)
