@@ -115,6 +115,19 @@ def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | N
     return json.loads((Path(trainer.default_root_dir) / "evaluation.json").read_text())
 
 
+def test_person_may_be_any_category(tmp_path):
+    root = write_root(tmp_path / "coco", count=3)
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    content = json.loads(path.read_text())
+    for row in (*content["annotations"], *content["categories"]):
+        row["category_id" if "image_id" in row else "id"] = 3
+    path.write_text(json.dumps(content))
+    report = evaluate_true_people(CocoEvaluation(), trainer_for(root, tmp_path))
+    assert report["keypoints"]["AP"] == report["segmentation"]["AP"] == pytest.approx(1.0)
+    kept = json.loads((tmp_path / "predictions" / "val-step7.json").read_text())
+    assert {result["category_id"] for result in kept} == {3}
+
+
 def test_masks_of_people_without_keypoints_count_unless_left_out(tmp_path):
     root = write_root(tmp_path / "coco", count=4)
     path = root / "annotations" / "person_keypoints_val2017.json"
@@ -142,7 +155,7 @@ def write_shards(folder, ids: list[list[int]]) -> None:
 def test_shards_of_two_processes_are_merged_into_one_evaluation(tmp_path):
     root = write_root(tmp_path / "coco", count=4)
     trainer = trainer_for(root, tmp_path, world_size=2)
-    ids = trainer.datamodule.eval_image_ids
+    ids = trainer.datamodule.evaluated().image_ids.tolist()
     callback = CocoEvaluation()
     callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
     write_shards(tmp_path / "predictions", [ids[::2], ids[1::2]])
@@ -159,7 +172,7 @@ def test_predictions_are_kept_only_if_wanted(tmp_path):
     trainer = trainer_for(root, tmp_path, world_size=1)
     callback = CocoEvaluation(keep_predictions=False)
     callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
-    write_shards(tmp_path / "predictions", [trainer.datamodule.eval_image_ids])
+    write_shards(tmp_path / "predictions", [trainer.datamodule.evaluated().image_ids.tolist()])
     callback._score(trainer, tmp_path / "predictions", "val-step7", "val")  # type: ignore[arg-type]
     assert not list((tmp_path / "predictions").iterdir())
     assert (tmp_path / "evaluation.json").is_file()
@@ -169,7 +182,7 @@ def test_predictions_are_kept_only_if_wanted(tmp_path):
 def test_an_evaluation_of_the_wrong_images_is_an_error(tmp_path, fault):
     root = write_root(tmp_path / "coco", count=4)
     trainer = trainer_for(root, tmp_path, world_size=1)
-    ids = trainer.datamodule.eval_image_ids
+    ids = trainer.datamodule.evaluated().image_ids.tolist()
     write_shards(tmp_path / "predictions", [ids[:-1] if fault == "missing" else [*ids, ids[0]]])
     callback = CocoEvaluation()
     callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}

@@ -37,6 +37,7 @@ class CocoAnnotations:
 
     Attributes:
         path: The file.
+        category_id: Id that the category `person` has in it.
         image_ids: `(image,)` int64, in the file's order.
         file_names: `(image,)` bytes, UTF-8; `file_name` gives a string.
         image_sizes: `(image, 2)` int64, (height, width) in pixels.
@@ -50,6 +51,7 @@ class CocoAnnotations:
     """
 
     path: Path
+    category_id: int
     image_ids: NDArray[np.int64]
     file_names: NDArray[np.bytes_]
     image_sizes: NDArray[np.int64]
@@ -135,6 +137,7 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
     keypoints = _keypoints(path, people, skeleton)
     return CocoAnnotations(
         path=path,
+        category_id=int(category["id"]),
         image_ids=ids,
         file_names=names,
         image_sizes=sizes,

@@ -115,13 +115,12 @@ class CocoDataModule(LightningDataModule):
         """Annotation file of a split."""
         return self.root / self.annotations.replace("{split}", split)
 
-    @property
-    def eval_image_ids(self) -> list[int]:
-        """Ids of the images that an evaluation must see, each once."""
+    def evaluated(self) -> CocoDataset:
+        """The images that an evaluation must see, each once."""
         if self.val_dataset is None:
             self.setup("validate")
         assert self.val_dataset is not None
-        return [int(i) for i in self.val_dataset.image_ids]
+        return self.val_dataset
 
     def setup(self, stage: str | None = None) -> None:
         """Read annotations, and check what can be checked before an epoch is spent.
@@ -168,14 +167,12 @@ class CocoDataModule(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Sample]:
         """Batches of this process for evaluation: over all processes, every image exactly once, without padding."""
-        if self.val_dataset is None:
-            self.setup("validate")
-        assert self.val_dataset is not None
+        dataset = self.evaluated()
         rank, world_size = self._rank()
         sampler = DeterministicSampler(
-            len(self.val_dataset), self.seed, shuffle=False, rank=rank, world_size=world_size, drop_tail=False
+            len(dataset), self.seed, shuffle=False, rank=rank, world_size=world_size, drop_tail=False
         )
-        return self._loader(self.val_dataset, sampler, self.eval_batch_size, drop_last=False)
+        return self._loader(dataset, sampler, self.eval_batch_size, drop_last=False)
 
     def test_dataloader(self) -> DataLoader[Sample]:
         """The evaluation split again."""

@@ -10,6 +10,8 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from personlab.data.datamodule import CocoDataModule
+from personlab.data.dataset import CocoDataset
 from personlab.evaluation.coco_ap import CocoAP
 from personlab.evaluation.results import people_to_results, score_report, write_json, write_results
 from personlab.structures import Batch
@@ -60,9 +62,10 @@ class CocoEvaluation(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Take the people of one batch."""
+        dataset = _dataset(trainer)
         ids = [int(i) for i in batch.image_ids]
         for image_id, people in zip(ids, outputs["people"], strict=True):
-            self._results += people_to_results(people, image_id)
+            self._results += people_to_results(people, image_id, dataset.annotations.category_id)
         self._image_ids += ids
         for stage, seconds in outputs["seconds"].items():
             self._seconds[stage] += seconds
@@ -94,17 +97,16 @@ class CocoEvaluation(Callback):
             results += shard["results"]
             seconds = {k: seconds[k] + shard["seconds"][k] for k in seconds}
             path.unlink()
-        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        dataset = _dataset(trainer)
         limited = (trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches) != 1.0
-        if not limited and sorted(image_ids) != sorted(datamodule.eval_image_ids):
-            expected = len(datamodule.eval_image_ids)
+        if not limited and sorted(image_ids) != sorted(dataset.image_ids.tolist()):
             raise RuntimeError(
-                f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {expected}"
+                f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {len(dataset)}"
             )
         results.sort(key=lambda r: (r["image_id"], -r["score"]))
         metric = CocoAP(
-            datamodule.annotation_path(datamodule.val_split),
-            skeleton=datamodule.skeleton,
+            dataset.annotations.path,
+            skeleton=trainer.datamodule.skeleton,  # type: ignore[attr-defined]
             only_with_keypoints=self.only_with_keypoints,
         )
         metric.update_results(results, sorted(image_ids))
@@ -119,3 +121,9 @@ class CocoEvaluation(Callback):
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
+
+
+def _dataset(trainer: L.Trainer) -> CocoDataset:
+    """What is being evaluated."""
+    datamodule: CocoDataModule = trainer.datamodule  # type: ignore[attr-defined]
+    return datamodule.evaluated()
