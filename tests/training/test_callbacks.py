@@ -115,6 +115,13 @@ def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | N
     return json.loads((Path(trainer.default_root_dir) / "evaluation.json").read_text())
 
 
+@pytest.mark.parametrize("limit", [1, 0.3])
+def test_a_limited_evaluation_scores_what_it_saw(tmp_path, limit):
+    trainer = trainer_for(write_root(tmp_path / "coco", count=4), tmp_path)
+    trainer.limit_val_batches = limit
+    assert evaluate_true_people(CocoEvaluation(), trainer, images=1)["images"] == 1
+
+
 def test_person_may_be_any_category(tmp_path):
     root = write_root(tmp_path / "coco", count=3)
     path = root / "annotations" / "person_keypoints_val2017.json"

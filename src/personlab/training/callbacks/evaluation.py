@@ -98,8 +98,9 @@ class CocoEvaluation(Callback):
             seconds = {k: seconds[k] + shard["seconds"][k] for k in seconds}
             path.unlink()
         dataset = _dataset(trainer)
-        limited = (trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches) != 1.0
-        if not limited and sorted(image_ids) != sorted(dataset.image_ids.tolist()):
+        limit = trainer.limit_test_batches if trainer.testing else trainer.limit_val_batches
+        # 1.0 is all batches, 1 is one batch.
+        if isinstance(limit, float) and limit == 1.0 and sorted(image_ids) != sorted(dataset.image_ids.tolist()):
             raise RuntimeError(
                 f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {len(dataset)}"
             )
