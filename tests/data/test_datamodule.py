@@ -100,6 +100,17 @@ def test_splits_and_annotations_are_found_by_name(tmp_path: Path) -> None:
     assert module.val_dataset.image_path(0) == root / "right/010.jpg"
 
 
+def test_the_test_has_a_split_of_its_own(tmp_path: Path) -> None:
+    root = write_root(tmp_path, splits=("train2017", "val2017", "held_out"))
+    options = {"val_split": "val2017", "test_split": "held_out"}
+    assert _module(root, **options).evaluated(testing=True).image_folder == root / "held_out"
+    assert _module(root, **options).evaluated().image_folder == root / "val2017"
+    assert _module(root).evaluated(testing=True).image_folder == root / "val2017"
+    only_test = _module(root, val_split="absent", test_split="held_out")
+    only_test.setup("test")
+    assert len(only_test.test_dataloader()) == 6
+
+
 def test_another_skeleton(root: Path, tmp_path: Path) -> None:
     lines = ["name: two", "keypoints: [left_end, right_end]", "edges: [[left_end, right_end]]", "sigmas: [0.1, 0.1]"]
     (tmp_path / "two.yaml").write_text("\n".join(lines))

@@ -35,7 +35,8 @@ class CocoDataModule(LightningDataModule):
     Args:
         root: Folder of the data set.
         train_split: Split to train on.
-        val_split: Split to evaluate on, for validation and test.
+        val_split: Split that a training is validated on.
+        test_split: Split that `test` scores; None for `val_split`.
         annotations: Annotation file below the root; `{split}` stands for the split.
         batch_size: Images a process and training step.
         eval_batch_size: Images a process and evaluation step; more than one pads all to the largest.
@@ -50,7 +51,7 @@ class CocoDataModule(LightningDataModule):
         view: What turns an image into a training crop, such as `personlab.augmentation.TrainingView`; None trains on
             the evaluation view.
         train_images: Use the first n images only, to debug or to overfit; None for all.
-        val_images: The same for evaluation.
+        val_images: The same for validation and test.
         train_only_with_people: Leave out training images without any labelled keypoint.
         skeleton: A skeleton file, if the keypoints are not COCO's.
 
@@ -65,6 +66,7 @@ class CocoDataModule(LightningDataModule):
         root: str,
         train_split: str = "train2017",
         val_split: str = "val2017",
+        test_split: str | None = None,
         annotations: str = "annotations/person_keypoints_{split}.json",
         batch_size: int = 8,
         eval_batch_size: int = 1,
@@ -93,6 +95,7 @@ class CocoDataModule(LightningDataModule):
         self.root = Path(root)
         self.train_split = train_split
         self.val_split = val_split
+        self.test_split = test_split or val_split
         self.annotations = annotations
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -109,24 +112,26 @@ class CocoDataModule(LightningDataModule):
         self.skeleton = COCO if skeleton is None else Skeleton.from_file(skeleton)
         self.train_dataset: CocoDataset | None = None
         self.val_dataset: CocoDataset | None = None
+        self.test_dataset: CocoDataset | None = None
         self._loader_made = False
 
     def annotation_path(self, split: str) -> Path:
         """Annotation file of a split."""
         return self.root / self.annotations.replace("{split}", split)
 
-    def evaluated(self) -> CocoDataset:
-        """The images that an evaluation must see, each once."""
-        if self.val_dataset is None:
-            self.setup("validate")
-        assert self.val_dataset is not None
-        return self.val_dataset
+    def evaluated(self, testing: bool = False) -> CocoDataset:
+        """The images that a validation (or a test) must see, each once."""
+        self.setup("test" if testing else "validate")
+        dataset = self.test_dataset if testing else self.val_dataset
+        assert dataset is not None
+        return dataset
 
     def setup(self, stage: str | None = None) -> None:
         """Read annotations, and check what can be checked before an epoch is spent.
 
         Args:
-            stage: `fit` reads both splits, `validate` and `test` the evaluation split, None both.
+            stage: `fit` reads the splits to train and to validate on, `validate` and `test` their own, None all. What
+                was read before is kept.
 
         Raises:
             InputError: If the root, an annotation file, an image folder or image files are missing or unusable, or a
@@ -134,11 +139,14 @@ class CocoDataModule(LightningDataModule):
         """
         if not self.root.is_dir():
             raise InputError(f"{self.root}: no such folder; set data.root to the folder of the COCO data set")
-        self._loader_made = False
-        if stage in (None, "fit") and self.train_dataset is None:
-            self.train_dataset = self._train_dataset()
-        if self.val_dataset is None:
-            self.val_dataset = self._val_dataset()
+        if stage in (None, "fit"):
+            self._loader_made = False
+            self.train_dataset = self.train_dataset or self._train_dataset()
+        if stage != "test":
+            self.val_dataset = self.val_dataset or self._eval_dataset(self.val_split)
+        if stage in (None, "test") and self.test_dataset is None:
+            same = self.test_split == self.val_split
+            self.test_dataset = self.val_dataset if same and self.val_dataset else self._eval_dataset(self.test_split)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches of this process for training; incomplete ones are left out, so that all processes step equally often.
@@ -166,17 +174,19 @@ class CocoDataModule(LightningDataModule):
         return self._loader(self.train_dataset, sampler, self.batch_size, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        """Batches of this process for evaluation: over all processes, every image exactly once, without padding."""
-        dataset = self.evaluated()
+        """Batches of this process for validation: over all processes, every image exactly once, without padding."""
+        return self._eval_loader(self.evaluated())
+
+    def test_dataloader(self) -> DataLoader[Sample]:
+        """The same of the test split."""
+        return self._eval_loader(self.evaluated(testing=True))
+
+    def _eval_loader(self, dataset: CocoDataset) -> DataLoader[Sample]:
         rank, world_size = self._rank()
         sampler = DeterministicSampler(
             len(dataset), self.seed, shuffle=False, rank=rank, world_size=world_size, drop_tail=False
         )
         return self._loader(dataset, sampler, self.eval_batch_size, drop_last=False)
-
-    def test_dataloader(self) -> DataLoader[Sample]:
-        """The evaluation split again."""
-        return self.val_dataloader()
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -204,12 +214,9 @@ class CocoDataModule(LightningDataModule):
             annotations, self.train_split, chosen[: self.train_images], self.view or self.eval_view, True
         )
 
-    def _val_dataset(self) -> CocoDataset:
-        path = self.annotation_path(self.val_split)
-        annotations = read_annotations(path, self.skeleton, require_keypoints=False)
-        return self._dataset(
-            annotations, self.val_split, np.arange(len(annotations))[: self.val_images], self.eval_view, False
-        )
+    def _eval_dataset(self, split: str) -> CocoDataset:
+        annotations = read_annotations(self.annotation_path(split), self.skeleton, require_keypoints=False)
+        return self._dataset(annotations, split, np.arange(len(annotations))[: self.val_images], self.eval_view, False)
 
     def _dataset(
         self, annotations: CocoAnnotations, split: str, images: np.ndarray, view: View | None, skip_broken: bool

@@ -127,4 +127,4 @@ class CocoEvaluation(Callback):
 def _dataset(trainer: L.Trainer) -> CocoDataset:
     """What is being evaluated."""
     datamodule: CocoDataModule = trainer.datamodule  # type: ignore[attr-defined]
-    return datamodule.evaluated()
+    return datamodule.evaluated(testing=trainer.testing)
