@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from personlab.augmentation import TrainingView
-from personlab.data.datamodule import CocoDataModule
+from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.data.images import UnreadableImage
 from personlab.data.sampler import DeterministicSampler
 from personlab.errors import InputError
@@ -109,6 +110,16 @@ def test_the_test_has_a_split_of_its_own(tmp_path: Path) -> None:
     only_test = _module(root, val_split="absent", test_split="held_out")
     only_test.setup("test")
     assert len(only_test.test_dataloader()) == 6
+
+
+def test_the_loader_times_the_wait_and_not_what_is_done_with_a_batch(root: Path) -> None:
+    loader = _module(root).val_dataloader()
+    started = time.perf_counter()
+    for _ in loader:
+        time.sleep(0.05)
+    whole_s = time.perf_counter() - started
+    assert isinstance(loader, BatchLoader)
+    assert 0 < loader.waited_s <= whole_s - 7 * 0.05
 
 
 def test_another_skeleton(root: Path, tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | N
     """The report of an evaluation that finds exactly whom `true_people` gives, on the first images or all."""
     trainer.datamodule.setup("validate")
     annotations = trainer.datamodule.val_dataset.annotations
+    trainer.val_dataloaders = SimpleNamespace(waited_s=0.25)
     module: Any = SimpleNamespace(log_dict=lambda values: None)
     callback.on_validation_epoch_start(trainer, module)
     for image in range(len(annotations))[:images]:
@@ -119,7 +120,9 @@ def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | N
 def test_a_limited_evaluation_scores_what_it_saw(tmp_path, limit):
     trainer = trainer_for(write_root(tmp_path / "coco", count=4), tmp_path)
     trainer.limit_val_batches = limit
-    assert evaluate_true_people(CocoEvaluation(), trainer, images=1)["images"] == 1
+    report = evaluate_true_people(CocoEvaluation(), trainer, images=1)
+    assert report["images"] == 1
+    assert report["seconds"]["read"] == 0.25
 
 
 def test_person_may_be_any_category(tmp_path):

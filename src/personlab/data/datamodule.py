@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -234,7 +235,7 @@ class CocoDataModule(LightningDataModule):
     def _loader(
         self, dataset: CocoDataset, sampler: DeterministicSampler, batch_size: int, drop_last: bool
     ) -> DataLoader[Sample]:
-        return _LateLoader(
+        return BatchLoader(
             dataset,
             batch_size=batch_size,
             sampler=sampler,
@@ -248,15 +249,25 @@ class CocoDataModule(LightningDataModule):
         )
 
 
-class _LateLoader(DataLoader[Sample]):
-    """A loader whose workers begin with the first batch that is asked for, not with `iter`.
+class BatchLoader(DataLoader[Sample]):
+    """A loader that times the wait, and whose workers begin with the first batch that is asked for, not with `iter`.
 
     The Trainer calls `iter` before it knows the epoch that it resumes, and its workers would fetch another one.
+
+    Attributes:
+        waited_s: Seconds spent waiting for batches since the last iteration began.
     """
 
+    waited_s = 0.0
+
     def __iter__(self) -> Any:
+        """The batches of one epoch."""
+        started, self.waited_s = time.perf_counter(), 0.0
         try:
-            yield from super().__iter__()
+            for batch in super().__iter__():
+                self.waited_s += time.perf_counter() - started
+                yield batch
+                started = time.perf_counter()
         except InputError as error:
             # What a worker raises comes with its traceback as the message; the last line is ours.
             line = str(error).rstrip().splitlines()[-1]

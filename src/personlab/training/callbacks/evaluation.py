@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from personlab.data.datamodule import CocoDataModule
+from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.data.dataset import CocoDataset
 from personlab.evaluation.coco_ap import CocoAP
 from personlab.evaluation.results import people_to_results, score_report, write_json, write_results
@@ -38,19 +37,11 @@ class CocoEvaluation(Callback):
         self._results: list[dict[str, Any]] = []
         self._image_ids: list[int] = []
         self._seconds: dict[str, float] = {}
-        self._waiting_since = 0.0
 
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the previous evaluation."""
         self._results, self._image_ids = [], []
         self._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
-        self._waiting_since = time.perf_counter()
-
-    def on_validation_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
-        """Count the time spent waiting for the batch."""
-        self._seconds["read"] += time.perf_counter() - self._waiting_since
 
     def on_validation_batch_end(
         self,
@@ -69,13 +60,14 @@ class CocoEvaluation(Callback):
         self._image_ids += ids
         for stage, seconds in outputs["seconds"].items():
             self._seconds[stage] += seconds
-        self._waiting_since = time.perf_counter()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Merge, score, log and save."""
         stage = "test" if trainer.testing else "val"
         folder = Path(trainer.default_root_dir) / "predictions"
         stem = f"{stage}-step{trainer.global_step}"
+        loader: BatchLoader = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders  # type: ignore[assignment]
+        self._seconds["read"] = loader.waited_s
         shard = {"image_ids": self._image_ids, "results": self._results, "seconds": self._seconds}
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / f"{stem}.rank{trainer.global_rank}.json", shard)
@@ -119,7 +111,6 @@ class CocoEvaluation(Callback):
         return figures
 
     on_test_epoch_start = on_validation_epoch_start
-    on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
