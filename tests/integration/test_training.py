@@ -107,7 +107,8 @@ def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, t
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
-    words = [*steps(1), "--model.initial_weights=null", "--data.train_images=4", "--data.train_split=train2017"]
+    words = ["--trainer.max_steps=1", "--model.initial_weights=null", "--data.train_images=4"]
+    words += ["--data.train_split=train2017"]
     if config.parent.name == "experiment":
         words += ["--data.view.init_args.crop_size=129"]
     run = fit(synthetic, tmp_path, *words, config=f"{config.parent.name}/{config.name}")

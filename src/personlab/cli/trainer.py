@@ -16,6 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from personlab.cli.configs import expand_configs
+from personlab.cli.preflight import end_with_a_validation
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
@@ -77,6 +78,8 @@ class PersonLabCLI(LightningCLI):
             raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
         if config.ckpt_path and config.ckpt_path not in ("best", "last") and not Path(config.ckpt_path).is_file():
             raise InputError(f"{config.ckpt_path}: no such checkpoint; check --ckpt_path")
+        if self.subcommand == "fit":
+            end_with_a_validation(config.trainer)
         self.run = self._open_run(config)
         self._save_config(config)  # before places of this run are filled in, so that another run can start from it
         config.trainer.default_root_dir = str(self.run.path)
