@@ -10,9 +10,12 @@ import pytest
 from personlab.cli.configs import expand_configs
 from personlab.cli.main import COMMANDS, main
 from personlab.errors import InputError
+from personlab.weights import load_weights, save_weights
+from personlab.weights.network_file import embedded_path
 from tests.data.tiny_coco import write_root
 
 ROOT = Path(__file__).resolve().parents[2]
+TRAINER = ("fit", "validate", "test")
 DEMO = str(ROOT / "configs/experiment/demo.yaml")
 FIT = ["fit", "--config", DEMO, "--data.root", "."]
 
@@ -98,16 +101,28 @@ def test_wrong_values_are_told_readably(capsys, words, told):
         (["fit", "--config", DEMO, "--model.strid", "4"], "model.strid"),
         (["fit", "--config", DEMO, "--trainer.max_step", "4"], "max_step"),
         (["fit", "--config", DEMO, "--ckpt_path", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["fit", "--config", DEMO, "--ckpt_path", "last"], "checkpoints/last.ckpt"),
+        (["validate", "--config", DEMO, "--ckpt_path", "best"], "checkpoints/last.ckpt"),
+        (["test", "--config", DEMO, "--ckpt_path", "registry:a:version:1"], "checkpoints/last.ckpt"),
+        (["validate", "--config", DEMO], "no weights to score"),
+        (["test", "--config", DEMO], "no weights to score"),
+        (["validate", "--config", DEMO, "--model.initial_weights", "{half}"], "first heads."),
+        (["fit", "--config", DEMO, "--trainer.val_check_interval", "1000"], "--trainer.max_steps 2000"),
         (["fit", "--config", DEMO, "--run.wandb", "sometimes"], "sometimes"),
         (["fit", "--config", DEMO, "--model.encoder.disk_radius_px", "20"], "disk_radius_px"),
         (["fit", "--config", DEMO, "--model.initial_weights", "nowhere.safetensors"], "nowhere.safetensors"),
     ],
 )
 def test_bad_usage_is_told_in_one_line_with_exit_code_2(capsys, tmp_path, monkeypatch, words, told):
-    if words[0] == "fit" and "--data.root" not in words:
+    if words[0] in TRAINER and "--data.root" not in words:
         words = [*words, "--data.root", str(write_root(tmp_path / "coco"))]
-    if words[0] == "fit":
+    if words[0] in TRAINER:
         words = [*words, "--run.root", str(tmp_path)]
+    if "{half}" in words:
+        state, _ = load_weights(embedded_path())
+        half = tmp_path / "half.safetensors"
+        save_weights(half, {name: t for name, t in state.items() if name.startswith("backbone.")})
+        words[words.index("{half}")] = str(half)
     assert told in refused(capsys, words)
 
 

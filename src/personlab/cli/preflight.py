@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import logging
 from math import gcd
+from pathlib import Path
 from typing import Any
 
 from personlab.errors import InputError
 
+_WORDS = ("last", "best", "hpc", "registry")
+"""What the Trainer would look for itself, in a run directory that is new and empty."""
+
 logger = logging.getLogger("personlab")
+
+
+def check_weights(subcommand: str, ckpt_path: str | None, initial_weights: str | None) -> None:
+    """Refuse a checkpoint that is no file, and an evaluation of a network that nobody trained.
+
+    Raises:
+        InputError: If so.
+    """
+    if ckpt_path is None:
+        if subcommand != "fit" and initial_weights is None:
+            raise InputError(
+                f"{subcommand}: no weights to score; give --ckpt_path FILE, or --model.initial_weights with a weights "
+                "file or `embedded`"
+            )
+        return
+    if ckpt_path in _WORDS or ckpt_path.startswith("registry:"):
+        raise InputError(
+            f"--ckpt_path {ckpt_path}: give the checkpoint's file, such as runs/NAME/ID/checkpoints/last.ckpt"
+        )
+    if not Path(ckpt_path).is_file():
+        raise InputError(f"{ckpt_path}: no such checkpoint; check --ckpt_path")
 
 
 def end_with_a_validation(trainer: Any) -> None:

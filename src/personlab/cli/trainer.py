@@ -16,12 +16,13 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.preflight import end_with_a_validation
+from personlab.cli.preflight import check_weights, end_with_a_validation
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
 from personlab.training.callbacks import CocoEvaluation, ContactSheet, PlainProgress, PolyakAveraging, SampleCounter
 from personlab.training.task import PersonLabTask
+from personlab.weights import load_initial
 
 logger = logging.getLogger("personlab")
 _RUN_VARIABLE = "PERSONLAB_RUN_DIRECTORY"
@@ -76,8 +77,7 @@ class PersonLabCLI(LightningCLI):
             config.trainer.enable_progress_bar = sys.stderr.isatty()
         if config.run.wandb not in _WANDB_MODES:
             raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
-        if config.ckpt_path and config.ckpt_path not in ("best", "last") and not Path(config.ckpt_path).is_file():
-            raise InputError(f"{config.ckpt_path}: no such checkpoint; check --ckpt_path")
+        check_weights(str(self.subcommand), config.ckpt_path, config.model.initial_weights)
         if self.subcommand == "fit":
             end_with_a_validation(config.trainer)
         self.run = self._open_run(config)
@@ -99,9 +99,25 @@ class PersonLabCLI(LightningCLI):
 
     def after_instantiate_classes(self) -> None:
         """Start the run card; add the progress lines where there is no terminal."""
+        config = self.config[self.subcommand]
+        if self.subcommand != "fit" and config.ckpt_path is None:
+            self._load_all_weights(config.model.initial_weights)
         if not self.trainer.progress_bar_callback:
             self.trainer.callbacks.append(PlainProgress())  # type: ignore[attr-defined]
         self._start_card()
+
+    def _load_all_weights(self, source: str) -> None:
+        """What is scored when there is no checkpoint.
+
+        Raises:
+            InputError: If the weights leave a part of the network random.
+        """
+        missing = load_initial(self.model.network, source).missing
+        if missing:
+            raise InputError(
+                f"{source}: {len(missing)} tensors of the network are missing, first {missing[0]}: there is nothing to "
+                "score; give --ckpt_path FILE or the weights of a whole network"
+            )
 
     def fit(self, **arguments: Any) -> None:
         """Train, and tell where everything is."""

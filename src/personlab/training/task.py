@@ -59,8 +59,10 @@ class PersonLabTask(L.LightningModule):
             schedule: Learning-rate schedule by step; constant by default, as in the paper.
             eval_stride: Output stride at evaluation, with the same weights; None keeps that of training. The paper
                 trains at 16 and evaluates at 8.
-            initial_weights: What a fresh `fit` starts from: `imagenet` for the backbone's weights from an installed
-                package, or a weights file (`.safetensors`, `.pth`). A resumed run takes its checkpoint instead.
+            initial_weights: What a fresh `fit` starts from, and what `validate` and `test` score without a checkpoint:
+                `imagenet` for the backbone's weights from an installed package (not enough to score), `embedded` for
+                the small network that comes with this one, or a weights file (`.safetensors`, `.pth`). A checkpoint
+                goes first.
         """
         super().__init__()
         if encoder.disk_radius_px != network.disk_radius_px:
