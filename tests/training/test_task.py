@@ -7,13 +7,16 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from personlab.decoding import PaperDecoder
 from personlab.decoding import decoder as decoding
 from personlab.encoding import Encoder
+from personlab.errors import InputError
 from personlab.losses import Objective
 from personlab.network import PersonLab, ResNet
+from personlab.skeleton import Skeleton
 from personlab.training import PersonLabTask
 from tests.training.test_callbacks import batch
 
@@ -38,6 +41,39 @@ def test_each_second_of_an_evaluation_is_booked_where_it_was_spent(monkeypatch):
     spent = task.validation_step(replace(batch([True]), images=blank, label_maps=blank), 0)["seconds"]
     assert 0.1 <= spent["network"] < 0.5
     assert 0.2 <= spent["decode"] < 0.5
+
+
+@pytest.mark.parametrize("stride", [0, 3, 16])
+def test_a_stride_that_the_network_does_not_have_is_refused_at_once(stride):
+    with pytest.raises(InputError, match=rf"model\.eval_stride: .*{stride}.*\[4, 8\]"):
+        make_task(eval_stride=stride)
+
+
+def test_a_stride_for_evaluation_leaves_that_of_training():
+    task = make_task(eval_stride=4)
+    assert task.network.output_stride == 8
+    task.on_validation_start()
+    assert task.network.output_stride == 4
+    task.on_validation_end()
+    assert task.network.output_stride == 8
+
+
+TWO = Skeleton("two", ("left_end", "right_end"), ((0, 1),), (0.1, 0.1))
+
+
+@pytest.mark.parametrize(
+    ("part", "where"), [(Encoder(TWO), "model.encoder.skeleton"), (PaperDecoder(TWO), "model.decoder.skeleton")]
+)
+def test_parts_with_unlike_skeletons_are_refused(part, where):
+    with pytest.raises(InputError, match=rf"{where} two \(2 keypoints\) and the network's coco \(17\) differ"):
+        make_task(**{where.split(".")[1]: part})
+
+
+def test_data_with_another_skeleton_are_refused():
+    task = make_task()
+    task._trainer = SimpleNamespace(datamodule=SimpleNamespace(skeleton=TWO))  # type: ignore[assignment]
+    with pytest.raises(InputError, match=r"data\.skeleton two"):
+        task.setup("validate")
 
 
 def _after(seconds: float, function: Any) -> Any:

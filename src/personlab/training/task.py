@@ -12,10 +12,10 @@ from torch import Tensor
 
 from personlab.decoding import PaperDecoder
 from personlab.encoding import Encoder
-from personlab.errors import InputError
 from personlab.losses import Objective
 from personlab.network import PersonLab
 from personlab.structures import Batch, Fields
+from personlab.training.agreement import check_parts, check_skeleton
 from personlab.training.schedules import Schedule
 from personlab.weights import load_initial
 
@@ -63,25 +63,31 @@ class PersonLabTask(L.LightningModule):
                 `imagenet` for the backbone's weights from an installed package (not enough to score), `embedded` for
                 the small network that comes with this one, or a weights file (`.safetensors`, `.pth`). A checkpoint
                 goes first.
+
+        Raises:
+            InputError: If the network has no such `eval_stride`, or the parts differ in disks or skeleton.
         """
         super().__init__()
-        if encoder.disk_radius_px != network.disk_radius_px:
-            raise InputError(
-                f"model.encoder.disk_radius_px {encoder.disk_radius_px} and model.network.init_args.disk_radius_px "
-                f"{network.disk_radius_px} must be the same: the network learns the disks that the encoder draws"
-            )
+        self.train_stride = network.output_stride
+        self.eval_stride = self.train_stride if eval_stride is None else eval_stride
+        check_parts(network, encoder, decoder, self.eval_stride)
         self.network = network
         self.encoder = encoder
         self.objective = objective
         self.decoder = decoder
         self.make_optimizer = optimizer
         self.schedule = schedule or Schedule()
-        self.eval_stride = eval_stride
         self.initial_weights = initial_weights
-        self.train_stride = network.output_stride
 
     def setup(self, stage: str) -> None:
-        """Load the initial weights when a fresh training begins, and have the decoder compiled before it is timed."""
+        """Load the initial weights when a fresh training begins, and have the decoder compiled before it is timed.
+
+        Raises:
+            InputError: If the weights cannot be loaded, or the data have another skeleton than the network.
+        """
+        data: Any = getattr(self._trainer, "datamodule", None)
+        if data is not None:
+            check_skeleton(self.network.skeleton, data.skeleton, "data.skeleton")
         self.decoder.warm_up()
         resumes = self._trainer is not None and self.trainer.ckpt_path is not None
         if stage == "fit" and self.initial_weights and not resumes:
@@ -133,7 +139,7 @@ class PersonLabTask(L.LightningModule):
 
     def on_validation_start(self) -> None:
         """Evaluate at the evaluation stride."""
-        self.network.set_output_stride(self.eval_stride or self.train_stride)
+        self.network.set_output_stride(self.eval_stride)
 
     def on_validation_end(self) -> None:
         """Train on at the training stride."""
