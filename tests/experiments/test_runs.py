@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
@@ -69,3 +70,35 @@ def test_the_ledger_is_json_lines_that_go_on_after_a_restart(tmp_path):
     assert isinstance(lines[0]["samples_seen"], int)
     assert lines[1]["val/keypoints/AP"] is None
     assert lines[1]["wall_s"] >= lines[0]["wall_s"]
+
+
+def test_the_ledger_ends_as_a_table_with_a_column_a_metric(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    ledger.finalize("success")
+    assert not (tmp_path / "metrics.csv").exists(), "nothing was logged"
+    ledger.log_metrics({"train/loss/total": 1.5, "epoch": 0, "samples_seen": 8.0}, step=0)
+    ledger.log_metrics({"val/keypoints/AP": 0.25, "epoch": 0, "samples_seen": 8.0}, step=1)
+    for _ in range(2):
+        ledger.finalize("success")
+    with (tmp_path / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["step", "epoch", "samples_seen", "wall_s", "train/loss/total", "val/keypoints/AP"]
+    assert [row["step"] for row in rows] == ["0", "1"]
+    assert [row["val/keypoints/AP"] for row in rows] == ["", "0.25"]
+
+
+def test_a_ledger_that_goes_back_keeps_the_lines_before_and_their_clock(tmp_path):
+    ledger = Ledger(str(tmp_path))
+    for step in range(5):
+        ledger.log_metrics({"train/loss/total": float(step)}, step=step)
+    content = [{**line, "wall_s": 10.0 * line["step"]} for line in ledger.lines()]
+    cut_short = '{"step": 5, "wall'
+    ledger.path.write_text("".join(json.dumps(line) + "\n" for line in content) + cut_short)
+    again = Ledger(str(tmp_path))
+    again.rewind(3)
+    assert again.lines() == content[:3]
+    again.log_metrics({"train/loss/total": 9.0}, step=3)
+    lines = [json.loads(line) for line in ledger.path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [0, 1, 2, 3]
+    assert 20.0 <= lines[-1]["wall_s"] < 30.0
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.jsonl"]

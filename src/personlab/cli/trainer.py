@@ -19,6 +19,7 @@ from personlab.cli.configs import expand_configs
 from personlab.cli.preflight import check_weights, end_with_a_validation
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
+from personlab.experiments.ledger import LedgerKeeper
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
 from personlab.training.callbacks import CocoEvaluation, ContactSheet, PlainProgress, PolyakAveraging, SampleCounter
 from personlab.training.task import PersonLabTask
@@ -102,6 +103,7 @@ class PersonLabCLI(LightningCLI):
         config = self.config[self.subcommand]
         if self.subcommand != "fit" and config.ckpt_path is None:
             self._load_all_weights(config.model.initial_weights)
+        self.trainer.callbacks.append(LedgerKeeper())  # type: ignore[attr-defined]
         if not self.trainer.progress_bar_callback:
             self.trainer.callbacks.append(PlainProgress())  # type: ignore[attr-defined]
         self._start_card()
@@ -180,13 +182,9 @@ def default_precision(accelerator: str) -> str:
 
 
 def _loggers(run: RunDirectory, wandb_mode: str) -> list[dict[str, Any]]:
-    """The ledger, a CSV for spreadsheets, and W&B as a mirror."""
+    """The ledger, and W&B as a mirror."""
     loggers: list[dict[str, Any]] = [
         {"class_path": "personlab.experiments.Ledger", "init_args": {"run_directory": str(run.path)}},
-        {
-            "class_path": "lightning.pytorch.loggers.CSVLogger",
-            "init_args": {"save_dir": str(run.path), "name": "", "version": ""},
-        },
     ]
     if wandb_mode == "auto":
         has_key = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _read_or_empty(Path.home() / ".netrc")

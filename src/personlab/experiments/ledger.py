@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
+import os
 import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -16,7 +21,8 @@ from lightning.pytorch.utilities import rank_zero_only
 class Ledger(Logger):
     """Appends to `metrics.jsonl`: `step`, `epoch`, `samples_seen`, `wall_s` and the metrics logged there.
 
-    `wall_s` is seconds of training since the run began; a resumed run goes on counting where its ledger stopped.
+    `wall_s` is seconds of training since the run began; a resumed run goes on counting where its ledger stopped. At the
+    end of a run the ledger is written out as a table, `metrics.csv`, too.
     """
 
     def __init__(self, run_directory: str) -> None:
@@ -27,16 +33,37 @@ class Ledger(Logger):
         """
         super().__init__()
         self._folder = Path(run_directory)
-        self._started = time.monotonic()
-        self._offset_s = 0.0
-        if self.path.is_file():
-            lines = self.path.read_text(encoding="utf-8").splitlines()
-            self._offset_s = max((float(json.loads(line).get("wall_s", 0)) for line in lines if line), default=0.0)
+        self._start_clock()
 
     @property
     def path(self) -> Path:
         """The file."""
         return self._folder / "metrics.jsonl"
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Its lines so far; one that a kill cut short is left out."""
+        if not self.path.is_file():
+            return []
+        read = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                read.append(json.loads(line))
+            except ValueError:
+                continue
+        return read
+
+    @rank_zero_only
+    def rewind(self, steps: int) -> None:
+        """Drop what was logged after a checkpoint that a run goes on from, since those steps are done again.
+
+        Args:
+            steps: Optimisation steps done when the checkpoint was written. What is logged of the n-th step, and of the
+                validation after it, has the `step` n - 1.
+        """
+        if self.path.is_file():
+            kept = [line for line in self.lines() if line["step"] < steps]
+            self._replace(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+        self._start_clock()
 
     @property
     def name(self) -> str:
@@ -71,5 +98,43 @@ class Ledger(Logger):
             file.write(json.dumps(line) + "\n")
 
     @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Write the table: a row a line, a column a metric, in the order in which they first appeared."""
+        lines = self.lines()
+        columns = dict.fromkeys(["step", "epoch", "samples_seen", "wall_s"])
+        for line in lines:
+            columns |= dict.fromkeys(line)
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
+        if lines:
+            self._replace(self.path.with_suffix(".csv"), table.getvalue())
+
+    def _start_clock(self) -> None:
+        self._started = time.monotonic()
+        self._offset_s = max((float(line.get("wall_s", 0)) for line in self.lines()), default=0.0)
+
+    @staticmethod
+    def _replace(path: Path, text: str) -> None:
+        """Put a whole file in the place of another, so that nobody reads half of it."""
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+
+    @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Nothing: the run's `config.yaml` holds them all."""
+
+
+class LedgerKeeper(Callback):
+    """Takes the ledger of a resumed run back to where it was when the checkpoint was written.
+
+    Otherwise steps between the checkpoint and the end of the first part would stand in it twice.
+    """
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Cut the ledger, once the checkpoint is read and before anything is added."""
+        for logger in trainer.loggers:
+            if isinstance(logger, Ledger):
+                logger.rewind(trainer.global_step)
