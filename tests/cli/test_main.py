@@ -124,13 +124,14 @@ def test_bad_usage_is_told_in_one_line_with_exit_code_2(capsys, tmp_path, monkey
         save_weights(half, {name: t for name, t in state.items() if name.startswith("backbone.")})
         words[words.index("{half}")] = str(half)
     assert told in refused(capsys, words)
+    runs = [path for name in ("demo", "personlab") for path in (tmp_path / name).glob("*")]
+    assert all((path / "run.json").is_file() for path in runs), "a directory without a card"
 
 
 def test_an_unwritable_run_directory_is_told(capsys, tmp_path):
     (tmp_path / "file").write_text("")
-    line = refused(
-        capsys, ["fit", "--config", DEMO, "--data.root", str(tmp_path), "--run.root", str(tmp_path / "file")]
-    )
+    root = str(write_root(tmp_path / "coco"))
+    line = refused(capsys, ["fit", "--config", DEMO, "--data.root", root, "--run.root", str(tmp_path / "file")])
     assert "--run.root" in line
 
 

@@ -12,7 +12,7 @@ from personlab.experiments import Ledger, RunDirectory, finish_card, start_card
 
 
 def test_two_runs_of_one_name_never_share_a_directory(tmp_path):
-    runs = {RunDirectory.create(tmp_path, "same").path for _ in range(20)}
+    runs = {RunDirectory.plan(tmp_path, "same").make().path for _ in range(20)}
     assert len(runs) == 20
     assert all(run.parent == tmp_path / "same" for run in runs)
 
@@ -20,11 +20,11 @@ def test_two_runs_of_one_name_never_share_a_directory(tmp_path):
 def test_an_unwritable_root_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"cannot make the run directory .*set --run\.root"):
-        RunDirectory.create(tmp_path / "file", "x")
+        RunDirectory.plan(tmp_path / "file", "x").make()
 
 
 def test_a_checkpoint_leads_back_to_its_run(tmp_path):
-    run = RunDirectory.create(tmp_path, "x")
+    run = RunDirectory.plan(tmp_path, "x").make()
     run.config.write_text("a: 1\n")
     start_card(run, seed=3, devices="cpu")
     assert RunDirectory.of_checkpoint(run.checkpoints / "last.ckpt") == run
@@ -32,7 +32,7 @@ def test_a_checkpoint_leads_back_to_its_run(tmp_path):
 
 
 def test_the_card_tells_start_end_and_resumption(tmp_path):
-    run = RunDirectory.create(tmp_path, "x")
+    run = RunDirectory.plan(tmp_path, "x").make()
     run.config.write_text("a: 1\n")
     start_card(run, seed=3, devices="cpu, 2 cores")
     card = json.loads(run.card.read_text())
@@ -52,7 +52,7 @@ def test_the_card_tells_start_end_and_resumption(tmp_path):
 def test_the_config_hash_follows_the_config(tmp_path):
     hashes = []
     for text in ("a: 1\n", "a: 1\n", "a: 2\n"):
-        run = RunDirectory.create(tmp_path, "x")
+        run = RunDirectory.plan(tmp_path, "x").make()
         run.config.write_text(text)
         start_card(run, seed=0, devices="cpu")
         hashes.append(json.loads(run.card.read_text())["config_hash"])

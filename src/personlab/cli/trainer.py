@@ -56,6 +56,7 @@ class PersonLabCLI(LightningCLI):
                 "checkpoint.save_last": True,
                 "checkpoint.filename": "step={step}",
                 "checkpoint.auto_insert_metric_name": False,
+                "checkpoint.enable_version_counter": False,  # a resumed run's last.ckpt replaces the older one
             }
         )
         parser.link_arguments("seed_everything", "data.seed")
@@ -67,7 +68,7 @@ class PersonLabCLI(LightningCLI):
         return {name: known[name] for name in ("fit", "validate", "test")}
 
     def before_instantiate_classes(self) -> None:
-        """Make the run directory and save the resolved config before anything else happens."""
+        """Check the config, and tell everything the place of the run; the directory is made when all is built."""
         config = self.config[self.subcommand]
         config.base = None
         config.trainer.use_distributed_sampler = False
@@ -81,32 +82,34 @@ class PersonLabCLI(LightningCLI):
         check_weights(str(self.subcommand), config.ckpt_path, config.model.initial_weights)
         if self.subcommand == "fit":
             end_with_a_validation(config.trainer)
-        self.run = self._open_run(config)
-        self._save_config(config)  # before places of this run are filled in, so that another run can start from it
+        self.run = self._place_of_run(config)
+        self._portable_config = config.clone()  # without places of this run, so that another run can start from it
         config.trainer.default_root_dir = str(self.run.path)
         config.checkpoint.dirpath = str(self.run.checkpoints)
         if config.trainer.logger is None or config.trainer.logger is True:
             config.trainer.logger = _loggers(self.run, config.run.wandb)
 
-    def _open_run(self, config: Any) -> RunDirectory:
+    def _place_of_run(self, config: Any) -> RunDirectory:
         """A new directory; a resumed `fit` goes on in its own; other processes of one run take the first one's."""
         given = os.environ.get(_RUN_VARIABLE)
         if given and int(os.environ.get("LOCAL_RANK", "0")) > 0:
             return RunDirectory(Path(given))
         resumed = RunDirectory.of_checkpoint(config.ckpt_path) if config.ckpt_path else None
-        run = resumed if resumed and self.subcommand == "fit" else RunDirectory.create(config.run.root, config.run.name)
-        os.environ[_RUN_VARIABLE] = str(run.path)
-        return run
+        return resumed if resumed and self.subcommand == "fit" else RunDirectory.plan(config.run.root, config.run.name)
 
     def after_instantiate_classes(self) -> None:
-        """Start the run card; add the progress lines where there is no terminal."""
+        """Read the data, then make the run directory: what is refused before leaves none behind.
+
+        Callbacks that need no options are added here.
+        """
         config = self.config[self.subcommand]
         if self.subcommand != "fit" and config.ckpt_path is None:
             self._load_all_weights(config.model.initial_weights)
         self.trainer.callbacks.append(LedgerKeeper())  # type: ignore[attr-defined]
         if not self.trainer.progress_bar_callback:
             self.trainer.callbacks.append(PlainProgress())  # type: ignore[attr-defined]
-        self._start_card()
+        self.datamodule.setup(str(self.subcommand))
+        self._open_run()
 
     def _load_all_weights(self, source: str) -> None:
         """What is scored when there is no checkpoint.
@@ -157,14 +160,15 @@ class PersonLabCLI(LightningCLI):
         logger.info("run directory: %s", self.run.path)
 
     @rank_zero_only
-    def _save_config(self, config: Any) -> None:
+    def _open_run(self) -> None:
+        """Make the directory, unless a resumed run has it, and write the config and the card."""
         target = self.run.config
-        if target.exists():  # a resumed run keeps the config it began with
+        if self.run.card.exists():  # a resumed run keeps the config it began with
             target = target.with_name(f"config-{self.subcommand}-{os.getpid()}.yaml")
-        self._parser(self.subcommand).save(config, str(target), skip_none=False)
-
-    @rank_zero_only
-    def _start_card(self) -> None:
+        else:
+            self.run.make()
+        self._parser(self.subcommand).save(self._portable_config, str(target), skip_none=False)
+        os.environ[_RUN_VARIABLE] = str(self.run.path)
         seed = self.config[self.subcommand].seed_everything
         start_card(self.run, seed, describe_devices(self.trainer.strategy.root_device.type))
         logger.info("run directory: %s", self.run.path)

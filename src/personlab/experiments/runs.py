@@ -73,21 +73,28 @@ class RunDirectory:
         return self.path / "figures"
 
     @classmethod
-    def create(cls, root: str | Path, name: str) -> RunDirectory:
-        """Make a new, empty run directory.
+    def plan(cls, root: str | Path, name: str) -> RunDirectory:
+        """A new run's place; nothing is written."""
+        return cls(Path(root).resolve() / name / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
+
+    def make(self) -> RunDirectory:
+        """Make the directory of a new run, empty.
+
+        Returns:
+            Itself.
 
         Raises:
-            InputError: If it cannot be written.
+            InputError: If it cannot be written, or is another run's.
         """
-        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
-        run = cls(Path(root).resolve() / name / run_id)
         try:
-            run.path.mkdir(parents=True)
-            for folder in (run.checkpoints, run.predictions, run.figures):
+            self.path.mkdir(parents=True)
+            for folder in (self.checkpoints, self.predictions, self.figures):
                 folder.mkdir()
         except OSError as error:
-            raise InputError(f"{run.path}: cannot make the run directory ({error.strerror}); set --run.root") from error
-        return run
+            raise InputError(
+                f"{self.path}: cannot make the run directory ({error.strerror}); set --run.root"
+            ) from error
+        return self
 
     @classmethod
     def of_checkpoint(cls, checkpoint: str | Path) -> RunDirectory | None:
