@@ -112,6 +112,16 @@ def test_the_test_has_a_split_of_its_own(tmp_path: Path) -> None:
     assert len(only_test.test_dataloader()) == 6
 
 
+def test_the_data_are_named_by_their_content(root: Path) -> None:
+    module = _module(root)
+    module.setup("validate")
+    assert set(module.content_hashes()) == {"val"}
+    module.setup("fit")
+    hashes = module.content_hashes()
+    assert set(hashes) == {"train", "val"}
+    assert hashes["train"] != hashes["val"]
+
+
 def test_the_loader_times_the_wait_and_not_what_is_done_with_a_batch(root: Path) -> None:
     loader = _module(root).val_dataloader()
     started = time.perf_counter()

@@ -53,6 +53,23 @@ def test_images_chosen_by_index(root: Path) -> None:
     assert [dataset[0].image_id, dataset[1].image_id] == [14, 11]
 
 
+def test_the_content_hash_is_that_of_the_files_in_use(root: Path) -> None:
+    first = _dataset(root).content_hash()
+    assert len(first) == 16
+    assert _dataset(root, view=brighten, seed=3).content_hash() == first
+    some = _dataset(root, images=np.array([0, 1])).content_hash()
+    image = root / "train2017" / "015.jpg"
+    image.write_bytes(image.read_bytes() + b"x")
+    longer = _dataset(root).content_hash()
+    assert longer != first
+    assert _dataset(root, images=np.array([0, 1])).content_hash() == some != first, "of images in use only"
+    annotations = root / "annotations/person_keypoints_train2017.json"
+    annotations.write_text(annotations.read_text() + " ")
+    assert _dataset(root).content_hash() not in (first, longer)
+    image.unlink()
+    assert len(_dataset(root).content_hash()) == 16
+
+
 def test_the_view_depends_on_seed_epoch_and_position(root: Path) -> None:
     dataset = _dataset(root, view=brighten, seed=5)
 

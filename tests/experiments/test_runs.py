@@ -26,7 +26,7 @@ def test_an_unwritable_root_is_told_in_one_line(tmp_path):
 def test_a_checkpoint_leads_back_to_its_run(tmp_path):
     run = RunDirectory.plan(tmp_path, "x").make()
     run.config.write_text("a: 1\n")
-    start_card(run, seed=3, devices="cpu")
+    start_card(run, seed=3, devices="cpu", data_hash={})
     assert RunDirectory.of_checkpoint(run.checkpoints / "last.ckpt") == run
     assert RunDirectory.of_checkpoint(tmp_path / "elsewhere" / "last.ckpt") is None
 
@@ -34,18 +34,19 @@ def test_a_checkpoint_leads_back_to_its_run(tmp_path):
 def test_the_card_tells_start_end_and_resumption(tmp_path):
     run = RunDirectory.plan(tmp_path, "x").make()
     run.config.write_text("a: 1\n")
-    start_card(run, seed=3, devices="cpu, 2 cores")
+    start_card(run, seed=3, devices="cpu, 2 cores", data_hash={"val": "ab"})
     card = json.loads(run.card.read_text())
     assert (card["status"], card["seed"], card["devices"], card["end"]) == ("running", 3, "cpu, 2 cores", None)
     assert card["versions"]["torch"]
     finish_card(run, "interrupted")
     assert json.loads(run.card.read_text())["status"] == "interrupted"
-    start_card(run, seed=3, devices="cpu, 2 cores")
+    start_card(run, seed=3, devices="cpu, 2 cores", data_hash={"val": "ab"})
     finish_card(run, "finished")
     again = json.loads(run.card.read_text())
     assert again["status"] == "finished"
     assert again["end"]
-    assert len(again["resumed"]) == 1
+    assert again["data_hash"] == {"val": "ab"}
+    assert [part["data_hash"] for part in again["resumed"]] == [{"val": "ab"}]
     assert again["start"] == card["start"]
 
 
@@ -54,7 +55,7 @@ def test_the_config_hash_follows_the_config(tmp_path):
     for text in ("a: 1\n", "a: 1\n", "a: 2\n"):
         run = RunDirectory.plan(tmp_path, "x").make()
         run.config.write_text(text)
-        start_card(run, seed=0, devices="cpu")
+        start_card(run, seed=0, devices="cpu", data_hash={})
         hashes.append(json.loads(run.card.read_text())["config_hash"])
     assert hashes[0] == hashes[1] != hashes[2]
 

@@ -170,7 +170,8 @@ class PersonLabCLI(LightningCLI):
         self._parser(self.subcommand).save(self._portable_config, str(target), skip_none=False)
         os.environ[_RUN_VARIABLE] = str(self.run.path)
         seed = self.config[self.subcommand].seed_everything
-        start_card(self.run, seed, describe_devices(self.trainer.strategy.root_device.type))
+        devices = describe_devices(self.trainer.strategy.root_device.type)
+        start_card(self.run, seed, devices, self.datamodule.content_hashes())
         logger.info("run directory: %s", self.run.path)
 
 

@@ -127,6 +127,11 @@ class CocoDataModule(LightningDataModule):
         assert dataset is not None
         return dataset
 
+    def content_hashes(self) -> dict[str, str]:
+        """Hash of what `setup` read to train, validate or test on, by these names; see `CocoDataset.content_hash`."""
+        datasets = {"train": self.train_dataset, "val": self.val_dataset, "test": self.test_dataset}
+        return {name: dataset.content_hash() for name, dataset in datasets.items() if dataset is not None}
+
     def setup(self, stage: str | None = None) -> None:
         """Read annotations, and check what can be checked before an epoch is spent.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -66,6 +67,18 @@ class CocoDataset(Dataset[Sample]):
     def image_path(self, index: int) -> Path:
         """File of an image in use."""
         return self.image_folder / self.annotations.file_name(int(self.images[index]))
+
+    def content_hash(self) -> str:
+        """Sixteen hexadecimal digits that change with the annotations, and with name or size of any image in use.
+
+        The pixels themselves are not read, which would take minutes for COCO; an image that is missing has no size.
+        """
+        digest = hashlib.sha256(self.annotations.path.read_bytes())
+        for index in range(len(self)):
+            path = self.image_path(index)
+            size = path.stat().st_size if path.is_file() else None
+            digest.update(f"{path.name}\0{size}\n".encode())
+        return digest.hexdigest()[:16]
 
     def __getitem__(self, ticket: Ticket | int) -> Sample:
         """One sample.

@@ -104,12 +104,19 @@ class RunDirectory:
         return run if folder.name == "checkpoints" and run.card.is_file() else None
 
 
-def start_card(run: RunDirectory, seed: int | None, devices: str) -> None:
-    """Write the card of a run that begins, or note on an existing card that the run is resumed."""
+def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dict[str, str]) -> None:
+    """Write the card of a run that begins, or note on an existing card that the run is resumed.
+
+    Args:
+        run: Its directory.
+        seed: What order, views and initial weights follow from.
+        devices: The hardware, in words.
+        data_hash: Content hash of each part of the data; a resumed run notes its own beside the first one's.
+    """
     now = _now()
     if run.card.is_file():
         card = json.loads(run.card.read_text(encoding="utf-8"))
-        card.setdefault("resumed", []).append({"start": now, "argv": sys.argv})
+        card.setdefault("resumed", []).append({"start": now, "argv": sys.argv, "data_hash": data_hash})
         card |= {"status": "running", "end": None}
     else:
         card = {
@@ -119,6 +126,7 @@ def start_card(run: RunDirectory, seed: int | None, devices: str) -> None:
             "argv": sys.argv,
             "git": _git_state(),
             "config_hash": hashlib.sha256(run.config.read_bytes()).hexdigest()[:16],
+            "data_hash": data_hash,
             "seed": seed,
             "versions": {"python": platform.python_version(), **_versions()},
             "devices": devices,
