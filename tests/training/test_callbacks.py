@@ -58,24 +58,42 @@ def test_the_average_is_the_recursion_with_a_rising_decay():
 def counter_steps(counter: SampleCounter, batches: list[list[bool]]) -> dict[str, float]:
     logged: dict[str, float] = {}
     module = SimpleNamespace(log_dict=lambda values, **_: logged.update(values))
+    # The other of two processes reads the same images.
+    strategy = SimpleNamespace(reduce=lambda tensor, reduce_op: 2 * tensor)
+    trainer: Any = SimpleNamespace(world_size=2, strategy=strategy)
     for i, valid in enumerate(batches):
-        counter.on_train_batch_start(SimpleNamespace(world_size=2), module, batch(valid), i)  # type: ignore[arg-type]
+        counter.on_train_batch_start(trainer, module, batch(valid), i)  # type: ignore[arg-type]
     return logged
 
 
 def test_samples_are_counted_over_all_processes_and_broken_ones_reported():
-    counter = SampleCounter()
+    counter = SampleCounter(check_every_steps=1)
     logged = counter_steps(counter, [[True, True], [True, False]])
-    assert logged == {"samples_seen": 8.0, "train/samples_broken": 1.0}
-    resumed = SampleCounter()
+    assert logged == {"samples_seen": 8.0, "train/samples_broken": 2.0}
+    resumed = SampleCounter(check_every_steps=1)
     resumed.load_state_dict(counter.state_dict())
     assert counter_steps(resumed, [[True, True]])["samples_seen"] == 12.0
 
 
 def test_too_many_broken_images_stop_the_training():
-    with pytest.raises(InputError, match="of 8 training images could not be read"):
-        counter_steps(SampleCounter(max_broken_share=0.1, patience_samples=8), [[True, False]] * 2)
-    counter_steps(SampleCounter(max_broken_share=0.1, patience_samples=9), [[True, False]] * 2)
+    options = {"max_broken_share": 0.1, "check_every_steps": 2}
+    with pytest.raises(InputError, match="4 of 8 training images could not be read"):
+        counter_steps(SampleCounter(patience_samples=8, **options), [[True, False]] * 2)
+    counter_steps(SampleCounter(patience_samples=9, **options), [[True, False]] * 3)
+
+
+def test_broken_samples_are_summed_every_few_steps_and_before_a_validation():
+    counter = SampleCounter(check_every_steps=3)
+    counter_steps(counter, [[True, False]] * 2)
+    assert counter.samples_broken == 0
+    alone: Any = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor))
+    counter.on_validation_start(alone, SimpleNamespace())  # type: ignore[arg-type]
+    assert counter.state_dict()["samples_broken"] == 2
+    counter.on_validation_start(alone, SimpleNamespace())  # type: ignore[arg-type]
+    assert counter.state_dict()["samples_broken"] == 2
+    assert counter_steps(counter, [[True, False]] * 3)["train/samples_broken"] == 2 + 6
+    with pytest.raises(InputError, match="check_every_steps"):
+        SampleCounter(check_every_steps=0)
 
 
 def trainer_for(root, tmp_path, world_size: int = 1, **options: Any) -> Any:

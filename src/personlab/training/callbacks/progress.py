@@ -7,7 +7,9 @@ import time
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from personlab.errors import InputError
 from personlab.structures import Batch
@@ -19,28 +21,64 @@ class SampleCounter(Callback):
     """Counts samples seen and samples that could not be read, over all processes, and logs both.
 
     A run in which too large a share of the images is broken stops with one clear line rather than train on stand-ins.
+    Broken samples are added up over the processes every few steps only, since that waits for the device; all processes
+    then judge the same sum, so that they stop together.
     """
 
-    def __init__(self, max_broken_share: float = 0.05, patience_samples: int = 200) -> None:
+    def __init__(
+        self, max_broken_share: float = 0.05, patience_samples: int = 200, check_every_steps: int = 20
+    ) -> None:
         """Set what is too much.
 
         Args:
             max_broken_share: Share of unreadable images above which training stops.
             patience_samples: Samples to see before the share is judged.
+            check_every_steps: Batches between two sums over the processes. Before a validation, and so before a
+                checkpoint of ours, it is always summed.
+
+        Raises:
+            InputError: If `check_every_steps` is below 1.
         """
+        if check_every_steps < 1:
+            raise InputError(f"samples.check_every_steps is {check_every_steps}: must be 1 or more")
         self.max_broken_share = max_broken_share
         self.patience_samples = patience_samples
         self.samples_seen = 0
         self.samples_broken = 0
+        self.check_every_steps = check_every_steps
+        self._unsummed: list[Tensor] = []
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Batch, batch_idx: int
     ) -> None:
         """Count this batch, and log before the step's other metrics so that they share a line."""
-        broken = len(batch) - int(batch.sample_valid.sum())
+        self.samples_seen += len(batch) * trainer.world_size
+        self._unsummed.append((~batch.sample_valid).sum())  # on the device, which nothing waits for here
+        if len(self._unsummed) >= self.check_every_steps:
+            self._sum(trainer)
+        values = {"samples_seen": float(self.samples_seen), "train/samples_broken": float(self.samples_broken)}
+        pl_module.log_dict(values, batch_size=len(batch), rank_zero_only=True)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Sum, so that the count in a checkpoint is that of its step."""
+        self._sum(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Sum what is left."""
+        self._sum(trainer)
+
+    def _sum(self, trainer: L.Trainer) -> None:
+        """Add the broken samples since the last time, of all processes, and judge; every process must call this.
+
+        Raises:
+            InputError: If too many are broken.
+        """
+        if not self._unsummed:
+            return
+        broken = int(trainer.strategy.reduce(torch.stack(self._unsummed).sum(), reduce_op="sum"))
+        self._unsummed = []
         if broken and not self.samples_broken:
             logger.warning("an image could not be read; it counts in no loss (see train/samples_broken)")
-        self.samples_seen += len(batch) * trainer.world_size
         self.samples_broken += broken
         if (
             self.samples_seen >= self.patience_samples
@@ -50,8 +88,6 @@ class SampleCounter(Callback):
                 f"{self.samples_broken} of {self.samples_seen} training images could not be read; check the image "
                 "folder, or raise SampleCounter's max_broken_share"
             )
-        values = {"samples_seen": float(self.samples_seen), "train/samples_broken": float(self.samples_broken)}
-        pl_module.log_dict(values, batch_size=len(batch), rank_zero_only=True)
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the count beside the scores."""
