@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning import LightningModule
 from pycocotools import mask as coco_mask
 
 from personlab.data.coco import CocoAnnotations
@@ -53,6 +54,38 @@ def test_the_average_is_the_recursion_with_a_rising_decay():
         expected = keep * expected + (1 - keep) * value
     assert average_of(decay, values) == pytest.approx(expected)
     assert average_of(0.0, values) == pytest.approx(values[-1])
+
+
+@pytest.mark.parametrize("decay", [-0.1, 1.0, 1.5])
+def test_a_decay_that_makes_no_average_is_refused(decay):
+    with pytest.raises(InputError, match=r"averaging\.decay"):
+        PolyakAveraging(decay)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_the_average_follows_the_module_to_its_device(device):
+    """On a GPU the Trainer moves the module after the callback's setup."""
+    callback, module = PolyakAveraging(), LightningModule()
+    module.layer = torch.nn.Linear(2, 2)
+    callback.setup(SimpleNamespace(), module, "fit")  # type: ignore[arg-type]
+    module.to(device)
+    callback.on_fit_start(SimpleNamespace(), module)  # type: ignore[arg-type]
+    average = callback._average_model
+    assert average is not None
+    tensors = [*average.parameters(), *average.buffers()]
+    assert {tensor.device.type for tensor in tensors} == {device}
+    average.update_parameters(module)
+
+
+def test_an_average_of_another_device_is_moved(monkeypatch):
+    """The same without a GPU: the device asked for is the module's."""
+    callback, module = PolyakAveraging(), LightningModule()
+    callback.setup(SimpleNamespace(), module, "fit")  # type: ignore[arg-type]
+    asked = []
+    monkeypatch.setattr(callback._average_model, "to", asked.append)
+    monkeypatch.setattr(LightningModule, "device", torch.device("cuda", 1))
+    callback.on_fit_start(SimpleNamespace(), module)  # type: ignore[arg-type]
+    assert asked == [torch.device("cuda", 1)]
 
 
 def counter_steps(counter: SampleCounter, batches: list[list[bool]]) -> dict[str, float]:

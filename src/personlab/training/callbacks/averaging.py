@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import lightning as L
 import torch
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
+
+from personlab.errors import InputError
 
 
 class PolyakAveraging(WeightAveraging):
@@ -25,7 +28,13 @@ class PolyakAveraging(WeightAveraging):
 
         Args:
             decay: What the average keeps of itself at a step, once the warm-up is over.
+
+        Raises:
+            InputError: If `decay` is outside [0, 1).
         """
+
+        if not 0 <= decay < 1:
+            raise InputError(f"averaging.decay {decay}: must be 0 or more and below 1")
 
         @torch.no_grad()
         def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
@@ -38,3 +47,11 @@ class PolyakAveraging(WeightAveraging):
 
         options: dict[str, Any] = {"multi_avg_fn": average}
         super().__init__(use_buffers=True, **options)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Follow the module to its device: the average is made before the Trainer moves the module there.
+
+        On another device every step would copy all weights between the two.
+        """
+        if self._average_model is not None:
+            self._average_model.to(pl_module.device)
