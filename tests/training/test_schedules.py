@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 
+from personlab.errors import InputError
 from personlab.training import CosineSchedule, Schedule
 
 
@@ -24,6 +26,27 @@ def test_cosine_falls_from_the_rate_to_its_fraction():
     assert factors[60] == pytest.approx(0.55)
     assert factors[110] == pytest.approx(0.1)
     assert all(a >= b for a, b in itertools.pairwise(factors[10:]))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Schedule(-1), "warmup_steps"),
+        (lambda: CosineSchedule(-1), "warmup_steps"),
+        (lambda: CosineSchedule(final_fraction=-0.1), "final_fraction"),
+        (lambda: CosineSchedule(final_fraction=1.1), "final_fraction"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(make, told):
+    with pytest.raises(InputError, match=told):
+        make()
+
+
+def test_only_a_schedule_that_falls_needs_to_know_the_end():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    assert Schedule(2).build(optimizer, math.inf).get_last_lr() == [1.0]
+    with pytest.raises(InputError, match=r"--trainer\.max_steps"):
+        CosineSchedule().build(optimizer, math.inf)
 
 
 def test_the_scheduler_multiplies_the_optimisers_rate():

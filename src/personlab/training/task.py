@@ -109,12 +109,13 @@ class PersonLabTask(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Losses, fields and decoded people of one batch; callbacks score and draw them."""
+        stage = "test" if self.trainer.testing else "val"
         times = [_now(batch)]
         fields = self.network(batch.images)
         times.append(_now(batch))
         terms = self._losses(batch, [fields])
         self.log_dict(
-            {f"{self._stage}/loss/{name}": value for name, value in terms.items()},
+            {f"{stage}/loss/{name}": value for name, value in terms.items()},
             batch_size=len(batch),
             on_epoch=True,
             sync_dist=True,
@@ -129,13 +130,7 @@ class PersonLabTask(L.LightningModule):
             "seconds": {"network": times[1] - times[0], "decode": times[3] - times[2]},
         }
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """The same as `validation_step`."""
-        return self.validation_step(batch, batch_idx)
-
-    @property
-    def _stage(self) -> str:
-        return "test" if self.trainer.testing else "val"
+    test_step = validation_step
 
     def on_validation_start(self) -> None:
         """Evaluate at the evaluation stride."""
@@ -151,6 +146,5 @@ class PersonLabTask(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimiser, and its schedule by step."""
         optimizer = self.make_optimizer([p for p in self.parameters() if p.requires_grad])
-        total_steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = self.schedule.build(optimizer, total_steps)
+        scheduler = self.schedule.build(optimizer, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

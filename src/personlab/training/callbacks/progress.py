@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any
 
@@ -120,7 +121,8 @@ class PlainProgress(Callback):
         """Start the clock."""
         self._told = self._started = time.monotonic()
         self._first_step = trainer.global_step
-        logger.info("training: %d steps planned", trainer.estimated_stepping_batches)
+        steps = trainer.estimated_stepping_batches
+        logger.info("training: %s", "until its time is over" if math.isinf(steps) else f"{steps} steps planned")
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -134,10 +136,9 @@ class PlainProgress(Callback):
         pace = (now - self._started) / max(done, 1)
         total = trainer.estimated_stepping_batches
         loss = float(outputs["loss"]) if isinstance(outputs, dict) else float("nan")
-        left = pace * max(total - trainer.global_step, 0)
-        logger.info(
-            "step %d of %d, loss %.3f, %.3f s a step, %.1f min left", trainer.global_step, total, loss, pace, left / 60
-        )
+        left = "" if math.isinf(total) else f", {pace * max(total - trainer.global_step, 0) / 60:.1f} min left"
+        of = "" if math.isinf(total) else f" of {total}"
+        logger.info("step %d%s, loss %.3f, %.3f s a step%s", trainer.global_step, of, loss, pace, left)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Say that evaluation begins."""
