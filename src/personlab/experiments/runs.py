@@ -19,6 +19,7 @@ import torch
 
 from personlab.errors import InputError
 from personlab.evaluation.results import write_json
+from personlab.experiments.launch import shared_run_id
 
 _VERSIONED = (
     "personlab", "torch", "lightning", "torchmetrics", "albumentations", "opencv-python-headless", "pycocotools",
@@ -39,7 +40,7 @@ class RunDirectory:
 
     @property
     def run_id(self) -> str:
-        """Unique id: start time and a random part."""
+        """Unique id: start time and a random part, or what names the tasks of a SLURM step."""
         return self.path.name
 
     @property
@@ -74,8 +75,9 @@ class RunDirectory:
 
     @classmethod
     def plan(cls, root: str | Path, name: str) -> RunDirectory:
-        """A new run's place; nothing is written."""
-        return cls(Path(root).resolve() / name / f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}")
+        """A new run's place, the same in all processes of a launch; nothing is written."""
+        own = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
+        return cls(Path(root).resolve() / name / shared_run_id(own))
 
     def make(self) -> RunDirectory:
         """Make the directory of a new run, empty.
