@@ -126,6 +126,7 @@ def _configure_output(debug: bool) -> None:
             "WeightAveraging",
             "GPU available",
             "args parameter is intended to run from within Python",
+            "sync_dist=True",  # scores are computed once and told to all processes: there is nothing to average
         ):
             warnings.filterwarnings("ignore", message=f".*{noisy}.*")
 
