@@ -11,7 +11,7 @@ from personlab.data.synthetic import generate
 
 @pytest.fixture(scope="session")
 def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve training and four validation images of people."""
+    """Twelve training and five validation images of people, large enough for the embedded network."""
     root = tmp_path_factory.mktemp("synthetic")
-    generate(root, train_images=12, val_images=4, size=129, seed=5, processes=1)
+    generate(root, train_images=12, val_images=5, size=257, seed=5, processes=1)
     return root

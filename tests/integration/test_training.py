@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(p for folder in ("experiment", "debug") for p in (ROOT / "configs" / folder).glob("*.yaml"))
 SMALL = [
     "--data.batch_size=2",
-    "--data.eval_size=129",
     "--data.workers=0",
-    "--data.val_images=2",
+    "--data.val_images=3",
     "--run.wandb=off",
     "--trainer.accelerator=cpu",
     "--contact_sheet.images=1",
 ]
+TRAINED = ["--model.initial_weights=embedded", "--data.eval_size=321"]
+"""A network that finds people, so that equal scores are not all zero."""
 
 
 def fit(synthetic: Path, runs: Path, *words: str, config: str = "experiment/demo.yaml") -> RunDirectory:
@@ -38,7 +43,7 @@ def steps(count: int) -> list[str]:
 @pytest.fixture(scope="module")
 def finished(synthetic, tmp_path_factory) -> RunDirectory:
     runs = tmp_path_factory.mktemp("runs")
-    return fit(synthetic, runs, *steps(4), "--data.view.init_args.crop_size=129")
+    return fit(synthetic, runs, *TRAINED, *steps(4), "--data.view.init_args.crop_size=129")
 
 
 def test_a_run_leaves_everything_in_its_directory(finished):
@@ -46,11 +51,14 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     assert (card["status"], card["seed"]) == ("finished", 0)
     report = json.loads((finished.path / "evaluation.json").read_text())
     assert set(report) == {"keypoints", "segmentation", "images", "people", "only_with_keypoints", "seconds"}
-    assert report["images"] == 2
+    assert report["images"] == 3
+    assert min(report[kind]["AP"] for kind in ("keypoints", "segmentation")) > 0.3
+    assert set(card["data_hash"]) == {"train", "val"}
     assert set(report["seconds"]) == {"read", "network", "decode"}
     assert (finished.figures / "val-step4.png").stat().st_size > 10_000
-    assert json.loads((finished.predictions / "val-step4.json").read_text()) is not None
-    assert (finished.path / "metrics.csv").is_file()
+    assert len(json.loads((finished.predictions / "val-step4.json").read_text())) == report["people"] > 0
+    header = (finished.path / "metrics.csv").read_text().splitlines()[0]
+    assert {"step", "train/loss/total", "val/keypoints/AP"} <= set(header.split(","))
 
 
 def test_the_ledger_has_every_term_and_the_samples_seen(finished):
@@ -77,19 +85,40 @@ def test_the_saved_config_is_the_whole_run_again(finished, synthetic, tmp_path):
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])
 
 
+def equal(a: Any, b: Any) -> bool:
+    """Whether two parts of checkpoints are the same to the bit."""
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return a == b
+
+
+def logged(run: RunDirectory) -> list[dict[str, Any]]:
+    """The ledger without its clock."""
+    lines = [json.loads(line) for line in run.ledger.read_text().splitlines()]
+    return [{key: value for key, value in line.items() if key != "wall_s"} for line in lines]
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, synthetic, tmp_path):
     view = "--data.view.init_args.crop_size=129"
     # The plan is for 4 steps in both, since the schedule depends on it; the first part stops at 2.
     halves = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=1", view]
-    first = fit(synthetic, tmp_path, *halves)
+    first = fit(synthetic, tmp_path, *TRAINED, *halves)
+    ledger = logged(first)
     middle = first.checkpoints / "step=2.ckpt"
     whole = torch.load(first.checkpoints / "last.ckpt", weights_only=True)
-    resumed = fit(synthetic, tmp_path, *halves, f"--ckpt_path={middle}")
+    resumed = fit(synthetic, tmp_path, *TRAINED, *halves, f"--ckpt_path={middle}")
     assert resumed == first, "a resumed run goes on in its own directory"
-    again = torch.load(max(first.checkpoints.glob("*.ckpt"), key=lambda p: p.stat().st_mtime), weights_only=True)
+    assert sorted(p.name for p in first.checkpoints.iterdir()) == ["last.ckpt", "step=2.ckpt", "step=4.ckpt"]
+    again = torch.load(first.checkpoints / "last.ckpt", weights_only=True)
     assert again["global_step"] == whole["global_step"] == 4
-    for part in ("state_dict", "current_model_state"):
-        assert all(torch.equal(whole[part][name], again[part][name]) for name in whole[part]), part
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
+        assert whole[part]
+        assert equal(whole[part], again[part]), part
+    assert logged(first) == ledger, "no step twice, and the same figures"
     card = json.loads(first.card.read_text())
     assert card["status"] == "finished"
     assert len(card["resumed"]) == 1
@@ -98,17 +127,39 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, synthetic, tmp_path
 def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, tmp_path):
     config = str(ROOT / "configs/experiment/demo.yaml")
     where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", f"--ckpt_path={finished.checkpoints / 'last.ckpt'}"]
-    assert main(["validate", "--config", config, *SMALL, *where]) == 0
+    assert main(["validate", "--config", config, *SMALL, "--data.eval_size=321", *where]) == 0
     report = next(tmp_path.glob("demo/*/evaluation.json"))
     scores = [json.loads(p.read_text()) for p in (report, finished.path / "evaluation.json")]
     assert scores[0]["keypoints"] == scores[1]["keypoints"]
+    assert scores[0]["keypoints"]["AP"] > 0.3
     assert scores[0]["segmentation"] == scores[1]["segmentation"]
+
+
+def test_two_processes_find_the_same_as_one(synthetic, tmp_path):
+    """An odd number of images, so that the shares differ."""
+    where = [f"--data.root={synthetic}", f"--run.root={tmp_path}"]
+    words = ["validate", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where]
+    assert main([*words, "--run.name=one"]) == 0
+    two = [*words, "--run.name=two", "--trainer.devices=2", "--trainer.strategy=ddp"]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(
+        [sys.executable, "-m", "personlab.cli.main", *two], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
+    runs = [RunDirectory(next((tmp_path / name).iterdir())) for name in ("one", "two")]
+    assert len({(run.predictions / "val-step0.json").read_bytes() for run in runs}) == 1
+    reports = [json.loads((run.path / "evaluation.json").read_text()) for run in runs]
+    assert reports[0]["images"] == reports[1]["images"] == 3
+    assert reports[0]["keypoints"] == reports[1]["keypoints"]
+    assert reports[0]["keypoints"]["AP"] > 0.3
+    assert [p.name for p in (tmp_path / "two").iterdir()] == [runs[1].run_id], "one directory for both processes"
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
     words = ["--trainer.max_steps=1", "--model.initial_weights=null", "--data.train_images=4"]
-    words += ["--data.train_split=train2017"]
+    words += ["--data.train_split=train2017", "--data.eval_size=129"]
     if config.parent.name == "experiment":
         words += ["--data.view.init_args.crop_size=129"]
     run = fit(synthetic, tmp_path, *words, config=f"{config.parent.name}/{config.name}")
