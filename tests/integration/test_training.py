@@ -27,6 +27,7 @@ SMALL = [
 ]
 TRAINED = ["--model.initial_weights=embedded", "--data.eval_size=321"]
 """A network that finds people, so that equal scores are not all zero."""
+TWO_PROCESSES = ["--trainer.devices=2", "--trainer.strategy=ddp"]
 
 
 def fit(synthetic: Path, runs: Path, *words: str, config: str = "experiment/demo.yaml") -> RunDirectory:
@@ -135,18 +136,33 @@ def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, t
     assert scores[0]["segmentation"] == scores[1]["segmentation"]
 
 
+def in_another_process(words: list[str]) -> None:
+    """Run a command that starts processes of its own."""
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-m", "personlab.cli.main", *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert "sync_dist" not in done.stderr
+
+
+def test_two_processes_train_one_run(synthetic, tmp_path):
+    where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", "--data.view.init_args.crop_size=129"]
+    words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where, *steps(2)]
+    in_another_process([*words, "--run.name=two", *TWO_PROCESSES])
+    (run,) = (RunDirectory(path) for path in (tmp_path / "two").iterdir())
+    assert json.loads(run.card.read_text())["status"] == "finished"
+    training = [line for line in logged(run) if "train/loss/total" in line]
+    assert [line["samples_seen"] for line in training] == [4, 8], "two images a step and process"
+    assert json.loads((run.path / "evaluation.json").read_text())["keypoints"]["AP"] > 0.3
+    assert (run.checkpoints / "last.ckpt").is_file()
+
+
 def test_two_processes_find_the_same_as_one(synthetic, tmp_path):
     """An odd number of images, so that the shares differ."""
     where = [f"--data.root={synthetic}", f"--run.root={tmp_path}"]
     words = ["validate", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where]
     assert main([*words, "--run.name=one"]) == 0
-    two = [*words, "--run.name=two", "--trainer.devices=2", "--trainer.strategy=ddp"]
-    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    done = subprocess.run(
-        [sys.executable, "-m", "personlab.cli.main", *two], env=environment, capture_output=True, text=True, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
-    assert "sync_dist" not in done.stderr
+    in_another_process([*words, "--run.name=two", *TWO_PROCESSES])
     runs = [RunDirectory(next((tmp_path / name).iterdir())) for name in ("one", "two")]
     assert len({(run.predictions / "val-step0.json").read_bytes() for run in runs}) == 1
     reports = [json.loads((run.path / "evaluation.json").read_text()) for run in runs]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import threading
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -74,6 +77,17 @@ def test_data_with_another_skeleton_are_refused():
     task._trainer = SimpleNamespace(datamodule=SimpleNamespace(skeleton=TWO))  # type: ignore[assignment]
     with pytest.raises(InputError, match=r"data\.skeleton two"):
         task.setup("validate")
+
+
+def test_a_copy_does_not_take_along_what_made_the_optimiser():
+    """The command line's refers to the Trainer and the data; a lock stands for what of it cannot be copied."""
+    make = functools.partial(lambda parser, parameters: torch.optim.SGD(parameters, lr=0.5), threading.Lock())
+    task = make_task(optimizer=make)
+    copied = copy.deepcopy(task)
+    assert copied.make_optimizer is task.make_optimizer
+    optimizer = copied.make_optimizer(copied.network.parameters())
+    assert optimizer.param_groups[0]["lr"] == 0.5
+    assert optimizer.param_groups[0]["params"][0] is next(copied.network.parameters())
 
 
 def _after(seconds: float, function: Any) -> Any:

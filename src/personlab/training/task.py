@@ -16,12 +16,9 @@ from personlab.losses import Objective
 from personlab.network import PersonLab
 from personlab.structures import Batch, Fields
 from personlab.training.agreement import check_parts, check_skeleton
+from personlab.training.optimizers import SharedOptimizerMaker, paper_sgd
 from personlab.training.schedules import Schedule
 from personlab.weights import load_initial
-
-
-def _sgd(parameters: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(parameters, lr=1e-3, momentum=0.9)
 
 
 def _now(batch: Batch) -> float:
@@ -43,7 +40,7 @@ class PersonLabTask(L.LightningModule):
         encoder: Encoder,
         objective: Objective,
         decoder: PaperDecoder,
-        optimizer: OptimizerCallable = _sgd,
+        optimizer: OptimizerCallable = paper_sgd,
         schedule: Schedule | None = None,
         eval_stride: int | None = None,
         initial_weights: str | None = None,
@@ -75,7 +72,7 @@ class PersonLabTask(L.LightningModule):
         self.encoder = encoder
         self.objective = objective
         self.decoder = decoder
-        self.make_optimizer = optimizer
+        self.make_optimizer = SharedOptimizerMaker(optimizer)
         self.schedule = schedule or Schedule()
         self.initial_weights = initial_weights
 
