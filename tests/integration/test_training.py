@@ -136,19 +136,21 @@ def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, t
     assert scores[0]["segmentation"] == scores[1]["segmentation"]
 
 
-def in_another_process(words: list[str]) -> None:
-    """Run a command that starts processes of its own."""
+def in_another_process(words: list[str]) -> str:
+    """Run a command that starts processes of its own, and return what it tells."""
     environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     command = [sys.executable, "-m", "personlab.cli.main", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr
+    return done.stderr
 
 
 def test_two_processes_train_one_run(synthetic, tmp_path):
     where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", "--data.view.init_args.crop_size=129"]
     words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where, *steps(2)]
-    in_another_process([*words, "--run.name=two", *TWO_PROCESSES])
+    told = in_another_process([*words, "--run.name=two", *TWO_PROCESSES])
+    assert told.count("evaluating at step 2") == 1
     (run,) = (RunDirectory(path) for path in (tmp_path / "two").iterdir())
     assert json.loads(run.card.read_text())["status"] == "finished"
     training = [line for line in logged(run) if "train/loss/total" in line]

@@ -218,6 +218,8 @@ def run(words: list[str]) -> int:
         # Through our handler, and warnings only: Lightning's own lines (tips, hardware) hide what the run tells.
         logging.getLogger(name).handlers[:] = logger.handlers
         logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
+    if rank_zero_only.rank:  # type: ignore[attr-defined]
+        logger.setLevel(logging.WARNING)  # the first process tells how it goes
     options = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     PersonLabCLI(
         PersonLabTask,
