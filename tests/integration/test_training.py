@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 
 from personlab.cli.main import main
 from personlab.experiments import RunDirectory
+from personlab.training import PersonLabTask
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = sorted(p for folder in ("experiment", "debug") for p in (ROOT / "configs" / folder).glob("*.yaml"))
@@ -105,7 +108,7 @@ def logged(run: RunDirectory) -> list[dict[str, Any]]:
 
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, synthetic, tmp_path):
     view = "--data.view.init_args.crop_size=129"
-    # The plan is for 4 steps in both, since the schedule depends on it; the first part stops at 2.
+    # Both run to step 4, since the schedule depends on it; the second from what the first had saved at step 2.
     halves = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--trainer.log_every_n_steps=1", view]
     first = fit(synthetic, tmp_path, *TRAINED, *halves)
     ledger = logged(first)
@@ -123,6 +126,55 @@ def test_a_resumed_run_equals_an_uninterrupted_one(finished, synthetic, tmp_path
     card = json.loads(first.card.read_text())
     assert card["status"] == "finished"
     assert len(card["resumed"]) == 1
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    (b"", "cut.ckpt: "), (b"PK no archive", "cut.ckpt: "), (b"weights", "no state of a training"),
+    (b"other network", "is of another network than the config's"),
+])  # fmt: skip
+def test_a_checkpoint_that_does_not_do_leaves_its_run_alone(
+    content: bytes, message: str, finished, synthetic, tmp_path, capsys
+):
+    run = RunDirectory(tmp_path / "test" / finished.run_id)
+    shutil.copytree(finished.path, run.path)
+    before = {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()}
+    cut = run.checkpoints / "cut.ckpt"
+    other = []
+    if content == b"weights":
+        whole = torch.load(run.checkpoints / "last.ckpt", weights_only=True)
+        torch.save({"state_dict": whole["state_dict"]}, cut)
+    elif content == b"other network":
+        shutil.copy(run.checkpoints / "last.ckpt", cut)
+        other = ["--model.network.init_args.mid_supervision=true"]
+    else:
+        cut.write_bytes(content)
+    words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, f"--data.root={synthetic}"]
+    assert main([*words, *other, f"--ckpt_path={cut}"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.strip().splitlines()[-1].startswith("personlab: error: ")
+    assert "Traceback" not in error
+    assert {p.name: p.read_bytes() for p in run.path.iterdir() if p.is_file()} == before
+
+
+def test_ctrl_c_is_told_with_the_way_on(finished, synthetic, tmp_path, capsys, monkeypatch):
+    train, calls = PersonLabTask.training_step, []
+
+    def interrupted(self: PersonLabTask, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return train(self, *arguments)
+
+    monkeypatch.setattr(PersonLabTask, "training_step", interrupted)
+    handler = signal.getsignal(signal.SIGINT)
+    words = [f"--data.root={synthetic}", f"--run.root={tmp_path}", *TRAINED, "--data.view.init_args.crop_size=129"]
+    several = ["--trainer.max_steps=4", "--trainer.val_check_interval=2"]
+    assert main(["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *words, *several]) == 130
+    signal.signal(signal.SIGINT, handler)  # Lightning leaves it ignored
+    run = RunDirectory(next((tmp_path / "demo").iterdir()))
+    assert json.loads(run.card.read_text())["status"] == "interrupted"
+    assert f"interrupted; go on with --ckpt_path {run.checkpoints / 'last.ckpt'}" in capsys.readouterr().err
 
 
 def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, tmp_path):

@@ -55,8 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error), 2, debug)
     except argparse.ArgumentError as error:
         return _fail(_explain(error, words), 2, debug)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130, debug)
+    except KeyboardInterrupt as stop:
+        return _fail(str(stop) or "interrupted", 130, debug)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except Exception as error:  # the last resort: every failure ends in one line and a code

@@ -7,7 +7,11 @@ from math import gcd
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from personlab.errors import InputError
+from personlab.weights.network_file import network_state
 
 _WORDS = ("last", "best", "hpc", "registry")
 """What the Trainer would look for itself, in a run directory that is new and empty."""
@@ -34,6 +38,37 @@ def check_weights(subcommand: str, ckpt_path: str | None, initial_weights: str |
         )
     if not Path(ckpt_path).is_file():
         raise InputError(f"{ckpt_path}: no such checkpoint; check --ckpt_path")
+
+
+def check_checkpoint(path: str) -> None:
+    """Refuse a checkpoint that nobody can go on with.
+
+    Raises:
+        InputError: If it is damaged, or none of `personlab fit`.
+    """
+    network_state(path)
+    if "pytorch-lightning_version" not in torch.load(path, map_location="cpu", weights_only=True, mmap=True):
+        raise InputError(f"{path}: holds weights, but no state of a training; give them by --model.initial_weights")
+
+
+def check_fit(path: str, network: nn.Module) -> None:
+    """Refuse a checkpoint of another network, before the run that it belongs to is touched.
+
+    Raises:
+        InputError: If names or shapes differ.
+    """
+    saved, wanted = network_state(path), network.state_dict()
+    unlike = [name for name in sorted(saved.keys() | wanted.keys()) if _shape(saved, name) != _shape(wanted, name)]
+    if unlike:
+        first = unlike[0]
+        raise InputError(
+            f"{path}: is of another network than the config's: {len(unlike)} tensors differ, first {first} "
+            f"({_shape(saved, first)} there, {_shape(wanted, first)} here); give the config of its run"
+        )
+
+
+def _shape(state: dict[str, torch.Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(state[name].shape) if name in state else None
 
 
 def end_with_a_validation(trainer: Any) -> None:

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.preflight import check_weights, end_with_a_validation
+from personlab.cli.preflight import check_checkpoint, check_fit, check_weights, end_with_a_validation
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.ledger import LedgerKeeper
@@ -67,6 +67,14 @@ class PersonLabCLI(LightningCLI):
         known = LightningCLI.subcommands()
         return {name: known[name] for name in ("fit", "validate", "test")}
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and check the weights that are asked for: LightningCLI opens a checkpoint right afterwards."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.config.subcommand]
+        check_weights(self.config.subcommand, config.ckpt_path, config.model.initial_weights)
+        if config.ckpt_path is not None:
+            check_checkpoint(config.ckpt_path)
+
     def before_instantiate_classes(self) -> None:
         """Check the config, and tell everything the place of the run; the directory is made when all is built."""
         config = self.config[self.subcommand]
@@ -79,7 +87,6 @@ class PersonLabCLI(LightningCLI):
             config.trainer.enable_progress_bar = sys.stderr.isatty()
         if config.run.wandb not in _WANDB_MODES:
             raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
-        check_weights(str(self.subcommand), config.ckpt_path, config.model.initial_weights)
         if self.subcommand == "fit":
             end_with_a_validation(config.trainer)
         self.run = self._place_of_run(config)
@@ -103,7 +110,9 @@ class PersonLabCLI(LightningCLI):
         Callbacks that need no options are added here.
         """
         config = self.config[self.subcommand]
-        if self.subcommand != "fit" and config.ckpt_path is None:
+        if config.ckpt_path is not None:
+            check_fit(config.ckpt_path, self.model.network)
+        elif self.subcommand != "fit":
             self._load_all_weights(config.model.initial_weights)
         self.trainer.callbacks.append(LedgerKeeper())  # type: ignore[attr-defined]
         if not self.trainer.progress_bar_callback:
@@ -140,7 +149,14 @@ class PersonLabCLI(LightningCLI):
         status = "failed"
         try:
             function(**arguments)
-            status = "interrupted" if self.trainer.interrupted else "finished"
+            status = "finished"
+        except SystemExit as stop:
+            if not self.trainer.interrupted:
+                raise
+            status = "interrupted"  # Ctrl-C: the Trainer shuts everything down, then ends the program
+            last = self.run.checkpoints / "last.ckpt"
+            mend = f"go on with --ckpt_path {last}" if last.exists() else "it had no checkpoint yet"
+            raise KeyboardInterrupt(f"interrupted; {mend}") from stop
         finally:
             if self.trainer.is_global_zero:
                 finish_card(self.run, status)
