@@ -17,6 +17,7 @@ from tests.data.tiny_coco import write_root
 ROOT = Path(__file__).resolve().parents[2]
 TRAINER = ("fit", "validate", "test")
 DEMO = str(ROOT / "configs/experiment/demo.yaml")
+SAMPLE = str(ROOT / "configs/experiment/coco_sample.yaml")
 FIT = ["fit", "--config", DEMO, "--data.root", "."]
 
 
@@ -109,6 +110,8 @@ def test_wrong_values_are_told_readably(capsys, words, told):
         (["validate", "--config", DEMO, "--model.initial_weights", "{half}"], "first heads."),
         (["fit", "--config", DEMO, "--trainer.val_check_interval", "1000"], "--trainer.max_steps 2000"),
         (["fit", "--config", DEMO, "--run.wandb", "sometimes"], "sometimes"),
+        (["fit", "--config", DEMO, "--run.name", "../elsewhere"], "--run.name '../elsewhere': give the name of one"),
+        (["fit", "--config", SAMPLE, "--model.initial_weights", "null"], "batch norm is frozen"),
         (["fit", "--config", DEMO, "--model.encoder.disk_radius_px", "20"], "disk_radius_px"),
         (["fit", "--config", DEMO, "--model.initial_weights", "nowhere.safetensors"], "nowhere.safetensors"),
     ],
@@ -124,7 +127,7 @@ def test_bad_usage_is_told_in_one_line_with_exit_code_2(capsys, tmp_path, monkey
         save_weights(half, {name: t for name, t in state.items() if name.startswith("backbone.")})
         words[words.index("{half}")] = str(half)
     assert told in refused(capsys, words)
-    runs = [path for name in ("demo", "personlab") for path in (tmp_path / name).glob("*")]
+    runs = [path for name in ("demo", "coco_sample", "personlab") for path in (tmp_path / name).glob("*")]
     assert all((path / "run.json").is_file() for path in runs), "a directory without a card"
 
 
@@ -272,3 +275,12 @@ def test_nothing_foreign_is_imported_from_the_command_line(capsys, canary, words
     line = refused(capsys, ["fit", "--config", DEMO, "--data.root", ".", "--run.root", "runs", *words])
     assert "is not allowed" in line
     assert not canary.exists()
+
+
+def test_every_image_is_looked_for_before_training(capsys, tmp_path):
+    root = write_root(tmp_path / "coco")
+    last = sorted((root / "val2017").iterdir())[-1]
+    last.unlink()
+    words = ["fit", "--config", DEMO, "--data.root", str(root), "--run.root", str(tmp_path / "runs")]
+    assert last.name in refused(capsys, words)
+    assert not (tmp_path / "runs").exists()

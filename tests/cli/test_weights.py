@@ -38,6 +38,17 @@ def test_the_file_has_the_network_its_decoder_and_where_it_comes_from(checkpoint
     assert metadata.items() >= wanted.items()
 
 
+@pytest.mark.parametrize(("step", "is_its"), [(7, True), (8, False)])
+def test_scores_of_another_step_are_left_out(checkpoint, tmp_path, step, is_its) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    torch.save(state | {"global_step": 7}, checkpoint)
+    scores = json.dumps({"step": step, "keypoints": {"AP": 0.5}})
+    (checkpoint.parent.parent / "evaluation.json").write_text(scores)
+    output = tmp_path / "made.safetensors"
+    assert main(["weights", "extract", str(checkpoint), "-o", str(output)]) == 0
+    assert load_network(output)[1]["evaluation"] == (scores if is_its else "")
+
+
 def test_a_checkpoint_outside_a_run_is_told(tmp_path, capsys) -> None:
     torch.save({"state_dict": {}}, tmp_path / "lone.ckpt")
     assert main(["weights", "extract", str(tmp_path / "lone.ckpt"), "-o", str(tmp_path / "x.safetensors")]) == 2

@@ -106,3 +106,14 @@ def test_unreadable_images(root: Path, harm: str) -> None:
     assert not stand_in.label_map.any()
     assert stand_in.keypoints.shape == (0, 17, 3)
     assert _dataset(root, skip_broken=True)[0].valid
+
+
+def test_a_broken_image_is_named_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "train2017/011.jpg").unlink()
+    told: list[str] = []
+    monkeypatch.setattr("personlab.data.dataset.logger.warning", lambda text, *values: told.append(text % values))
+    dataset = _dataset(root, skip_broken=True)
+    for _ in range(2):
+        assert not dataset[1].valid
+    assert len(told) == 1
+    assert "011.jpg" in told[0]

@@ -54,7 +54,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     card = json.loads(finished.card.read_text())
     assert (card["status"], card["seed"]) == ("finished", 0)
     report = json.loads((finished.path / "evaluation.json").read_text())
-    assert set(report) == {"keypoints", "segmentation", "images", "people", "only_with_keypoints", "seconds"}
+    assert set(report) == {"keypoints", "segmentation", "images", "people", "only_with_keypoints", "seconds", "step"}
     assert report["images"] == 3
     assert min(report[kind]["AP"] for kind in ("keypoints", "segmentation")) > 0.3
     assert set(card["data_hash"]) == {"train", "val"}
@@ -228,7 +228,7 @@ def test_two_processes_find_the_same_as_one(synthetic, tmp_path):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
-    words = ["--trainer.max_steps=1", "--model.initial_weights=null", "--data.train_images=4"]
+    words = ["--trainer.max_steps=1", "--model.initial_weights=none", "--data.train_images=4"]
     words += ["--data.train_split=train2017", "--data.eval_size=129"]
     if config.parent.name == "experiment":
         words += ["--data.view.init_args.crop_size=129"]

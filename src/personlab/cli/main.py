@@ -126,6 +126,11 @@ def _configure_output(debug: bool) -> None:
             "WeightAveraging",
             "GPU available",
             "args parameter is intended to run from within Python",
+            "and your dataloader is not resumable",  # the sampler goes on where a resumed run stopped
+            "exists and is not empty",  # of the checkpoints of a resumed run
+            "The dirpath has changed",  # of a checkpoint that is only evaluated
+            "is smaller than the logging interval",
+            "isinstance.treespec, LeafSpec.",  # a deprecation inside Lightning
             "sync_dist=True",  # scores are computed once and told to all processes: there is nothing to average
         ):
             warnings.filterwarnings("ignore", message=f".*{noisy}.*")

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from personlab.errors import InputError
+from personlab.network.normalization import FrozenBatchNorm2d
 from personlab.weights.network_file import network_state
 
 _WORDS = ("last", "best", "hpc", "registry")
@@ -64,6 +65,19 @@ def check_fit(path: str, network: nn.Module) -> None:
         raise InputError(
             f"{path}: is of another network than the config's: {len(unlike)} tensors differ, first {first} "
             f"({_shape(saved, first)} there, {_shape(wanted, first)} here); give the config of its run"
+        )
+
+
+def check_statistics(network: nn.Module, initial_weights: str | None) -> None:
+    """Refuse to train with frozen statistics that nobody measured: it would go on for days and come to little.
+
+    Raises:
+        InputError: If batch norm is frozen and no weights bring its statistics.
+    """
+    if initial_weights is None and any(isinstance(module, FrozenBatchNorm2d) for module in network.modules()):
+        raise InputError(
+            "model.initial_weights is not given, but batch norm is frozen at the statistics they would bring: give "
+            "--model.initial_weights imagenet:FILE, or none to train from random weights all the same"
         )
 
 

@@ -13,10 +13,12 @@ from typing import Any
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import OmegaConf
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.preflight import check_checkpoint, check_fit, check_weights, end_with_a_validation
+from personlab.cli.preflight import check_checkpoint, check_fit, check_statistics, check_weights, end_with_a_validation
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.ledger import LedgerKeeper
@@ -112,7 +114,9 @@ class PersonLabCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.ckpt_path is not None:
             check_fit(config.ckpt_path, self.model.network)
-        elif self.subcommand != "fit":
+        elif self.subcommand == "fit":
+            check_statistics(self.model.network, config.model.initial_weights)
+        else:
             self._load_all_weights(config.model.initial_weights)
         self.trainer.callbacks.append(LedgerKeeper())  # type: ignore[attr-defined]
         if not self.trainer.progress_bar_callback:
@@ -188,6 +192,10 @@ class PersonLabCLI(LightningCLI):
         seed = self.config[self.subcommand].seed_everything
         devices = describe_devices(self.trainer.strategy.root_device.type)
         start_card(self.run, seed, devices, self.datamodule.content_hashes())
+        for mirror in self.trainer.loggers:
+            if isinstance(mirror, WandbLogger):
+                config: Any = OmegaConf.to_container(OmegaConf.load(target), resolve=False)
+                mirror.log_hyperparams(config)
         logger.info("run directory: %s", self.run.path)
 
 

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from personlab.cli.options import make_parser, write_result
@@ -49,10 +50,19 @@ def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
         "commit": str(card.get("git", {}).get("commit", "")),
         "config_hash": str(card["config_hash"]),
         "seed": str(card["seed"]),
-        "evaluation": evaluation.read_text(encoding="utf-8") if evaluation.is_file() else "",
+        "evaluation": _evaluation_of(checkpoint, evaluation),
     }
     model = config["model"]
     save_network(output, model["network"], network_state(checkpoint), metadata, half=half, decoder=model.get("decoder"))
     size = output.stat().st_size
     logger.info("%s: %.2f MB", output, size / 1e6)
     return {"file": str(output), "bytes": size, **metadata}
+
+
+def _evaluation_of(checkpoint: Path, evaluation: Path) -> str:
+    """The scores of a run, if they are those of this checkpoint; a run keeps the last ones only."""
+    if not evaluation.is_file():
+        return ""
+    text = evaluation.read_text(encoding="utf-8")
+    step = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("global_step")
+    return text if json.loads(text).get("step") == step else ""

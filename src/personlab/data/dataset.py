@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ View = Callable[[Sample, np.random.Generator], Sample]
 """Turns a sample into another: a resize, a random crop. All its chance comes from the generator."""
 
 _MID_GREY = 127
+
+logger = logging.getLogger("personlab")
 
 
 class CocoDataset(Dataset[Sample]):
@@ -54,6 +57,7 @@ class CocoDataset(Dataset[Sample]):
         self.view = view
         self.seed = seed
         self.skip_broken = skip_broken
+        self._told: set[int] = set()
 
     def __len__(self) -> int:
         """Number of images."""
@@ -107,9 +111,12 @@ class CocoDataset(Dataset[Sample]):
         try:
             pixels = read_image(self.image_path(index), size)
             keypoints, label_map = self.annotations.keypoints[people].copy(), rasterise(self.annotations, image)
-        except UnreadableImage:
+        except UnreadableImage as error:
             if not self.skip_broken:
                 raise
+            if image not in self._told:  # once in each worker, not once an epoch
+                self._told.add(image)
+                logger.warning("%s; a stand-in that counts in no loss takes its place", error)
             valid = False
             pixels, label_map = np.full((*size, 3), _MID_GREY, np.uint8), np.zeros((*size, 3), np.uint8)
             keypoints = self.annotations.keypoints[:0].copy()

@@ -75,7 +75,13 @@ class RunDirectory:
 
     @classmethod
     def plan(cls, root: str | Path, name: str) -> RunDirectory:
-        """A new run's place, the same in all processes of a launch; nothing is written."""
+        """A new run's place, the same in all processes of a launch; nothing is written.
+
+        Raises:
+            InputError: If the name is not that of one folder.
+        """
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise InputError(f"--run.name {name!r}: give the name of one folder, below --run.root")
         own = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}"
         return cls(Path(root).resolve() / name / shared_run_id(own))
 

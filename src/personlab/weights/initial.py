@@ -20,7 +20,7 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
         network: Changed in place.
         source: `embedded` for the small network that comes with the package, `imagenet` for the backbone's ImageNet
             weights from an installed package, `imagenet:FILE` for those of a file with torchvision's names, otherwise
-            the weights file of a whole PersonLab (`.safetensors`, `.pth`).
+            the weights file of a whole PersonLab (`.safetensors`, `.pth`); `none` for nothing.
 
     Returns:
         What was loaded; `missing` are the tensors that keep their random values.
@@ -28,7 +28,9 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
     Raises:
         InputError: If there is no such file or package, or the file does not fit the network at all.
     """
-    if source == "imagenet" or source.startswith("imagenet:"):
+    if source == "none":
+        report = LoadReport(loaded=(), skipped={}, missing=tuple(network.state_dict()))
+    elif source == "imagenet" or source.startswith("imagenet:"):
         report = load_imagenet(network.backbone, source.partition(":")[2] or "package")
     else:
         state, _ = load_weights(embedded_path() if source == "embedded" else source)

@@ -38,6 +38,22 @@ class CocoEvaluation(Callback):
         self._image_ids: list[int] = []
         self._seconds: dict[str, float] = {}
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Check that the annotations can be scored before hours of training, not after.
+
+        Raises:
+            InputError: If they cannot.
+        """
+        if trainer.is_global_zero:
+            self._metric(trainer, trainer.datamodule.evaluated(testing=stage == "test"))  # type: ignore[attr-defined]
+
+    def _metric(self, trainer: L.Trainer, dataset: CocoDataset) -> CocoAP:
+        return CocoAP(
+            dataset.annotations.path,
+            skeleton=trainer.datamodule.skeleton,  # type: ignore[attr-defined]
+            only_with_keypoints=self.only_with_keypoints,
+        )
+
     def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget the previous evaluation."""
         self._results, self._image_ids = [], []
@@ -97,14 +113,11 @@ class CocoEvaluation(Callback):
                 f"evaluated {len(image_ids)} images, {len(set(image_ids))} of them different, instead of {len(dataset)}"
             )
         results.sort(key=lambda r: (r["image_id"], -r["score"]))
-        metric = CocoAP(
-            dataset.annotations.path,
-            skeleton=trainer.datamodule.skeleton,  # type: ignore[attr-defined]
-            only_with_keypoints=self.only_with_keypoints,
-        )
+        metric = self._metric(trainer, dataset)
         metric.update_results(results, sorted(image_ids))
         figures = metric.compute()
         report = score_report(figures, len(image_ids), len(results), seconds, self.only_with_keypoints)
+        report["step"] = trainer.global_step
         if self.keep_predictions:
             write_results(folder / f"{stem}.json", results)
         write_json(Path(trainer.default_root_dir) / "evaluation.json", report)

@@ -78,8 +78,6 @@ class SampleCounter(Callback):
             return
         broken = int(trainer.strategy.reduce(torch.stack(self._unsummed).sum(), reduce_op="sum"))
         self._unsummed = []
-        if broken and not self.samples_broken:
-            logger.warning("an image could not be read; it counts in no loss (see train/samples_broken)")
         self.samples_broken += broken
         if (
             self.samples_seen >= self.patience_samples
