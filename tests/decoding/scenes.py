@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from personlab.decoding.rules.layout import read_fields
 from personlab.skeleton import COCO
 from personlab.structures import Fields, People
 
@@ -89,22 +90,8 @@ def empty(height: int, width: int, stride: int = 8, heat: float = -torch.inf, of
 
 def golden(shared: Path, name: str) -> tuple[Fields, dict[str, np.ndarray]]:
     """A golden scene: its fields, and the arrays of its file (`keypoints`, `instances` ...)."""
-    arrays = dict(np.load(shared / "golden" / "decoders" / f"{name}.npz"))
-
-    def vectors(values: np.ndarray) -> torch.Tensor:
-        y, x = np.split(values.astype(np.float32).transpose(2, 0, 1), 2)
-        return torch.from_numpy(np.stack([x, y], axis=1))
-
-    fields = Fields(
-        heatmap_logits=torch.logit(torch.from_numpy(arrays["heatmap"].transpose(2, 0, 1)))[None],
-        short_offsets=vectors(arrays["short"])[None],
-        mid_offsets=torch.cat([vectors(arrays["fwd"]), vectors(arrays["bwd"])])[None],
-        segmentation_logits=torch.from_numpy(arrays["seg_logit"].astype(np.float32))[None, None],
-        long_offsets=vectors(arrays["long"])[None],
-        stride=int(name.split("_s")[1][:2]),
-        disk_radius_px=32.0,
-    )
-    return fields, arrays
+    path = shared / "golden" / "decoders" / f"{name}.npz"
+    return read_fields(path), dict(np.load(path))
 
 
 def errors_px(people: People, truth: np.ndarray, labelled: np.ndarray) -> np.ndarray:

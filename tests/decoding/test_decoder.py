@@ -12,7 +12,7 @@ from jsonargparse import ArgumentParser
 from pycocotools import mask as coco_mask
 
 from personlab.decoding import PaperDecoder
-from personlab.decoding.decoder import Poses
+from personlab.decoding.paper import Poses
 from personlab.errors import InputError
 from personlab.geometry.affine import compose, scaling, translation
 from personlab.skeleton import COCO

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from personlab.decoding import grouping as module
-from personlab.decoding.grouping import CELL_READS, group_keypoints, walk_orders
+from personlab.decoding.grouping import group_keypoints, walk_orders
+from personlab.decoding.reads import CELL_READS
 from personlab.decoding.seeds import Seeds
 from personlab.skeleton import COCO
 from tests.decoding.scenes import noisy, paint, standing
@@ -23,9 +23,10 @@ def seeds(*places: tuple[int, float, float]) -> Seeds:
     )
 
 
-def group(fields: Any, starts: Seeds, **options: Any) -> np.ndarray:
-    maps = (fields.heatmaps, fields.short_offsets, fields.mid_offsets)
-    return group_keypoints(starts, *(m[0].numpy() for m in maps), fields.stride, ORDERS, **options)
+def group(fields: Any, starts: Seeds, cell_read: Any = "bilinear", **options: Any) -> np.ndarray:
+    maps = (m[0].numpy() for m in (fields.heatmaps, fields.short_offsets, fields.mid_offsets))
+    options |= {"edge_read": cell_read, "short_read": cell_read}
+    return group_keypoints(starts, *maps, fields.stride, ORDERS, **options).crop_xy
 
 
 @pytest.mark.parametrize("again", [0, 1, 3])
@@ -90,7 +91,6 @@ def test_undefined_offsets_lead_nowhere(value: float, cell_read: Any) -> None:
     assert np.array_equal(found, np.broadcast_to((50.0, 60.0), (1, 17, 2)))
 
 
-def test_number_of_candidates_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_CANDIDATES", 2)
+def test_number_of_candidates_is_bounded() -> None:
     fields = paint(standing((100, 80)), 20, 26)
-    assert len(group(fields, seeds((0, 0, 0), (0, 50, 50), (0, 100, 100)))) == 2
+    assert len(group(fields, seeds((0, 0, 0), (0, 50, 50), (0, 100, 100)), max_people=2)) == 2

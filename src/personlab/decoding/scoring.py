@@ -124,7 +124,7 @@ def score_keypoints(
 
 
 @njit(cache=True, nogil=True)
-def _unexplained_means(
+def _unexplained(
     people: NDArray[np.float64], keypoint_scores: NDArray[np.float64], radius_px: float, means: NDArray[np.float64]
 ) -> None:
     """Fill `means`, one a person, for people in score order."""
@@ -141,6 +141,28 @@ def _unexplained_means(
             if not taken:
                 kept += keypoint_scores[n, k]
         means[n] = kept / keypoints
+
+
+def unexplained_means(
+    people: Float64[np.ndarray, "person keypoint 2"],
+    keypoint_scores: Float64[np.ndarray, "person keypoint"],
+    nms_radius_px: float,
+) -> Float64[np.ndarray, " person"]:
+    """Mean over keypoints of the scores of those that no earlier person has within a radius.
+
+    Args:
+        people: Places of keypoints in `crop_xy`, best person first.
+        keypoint_scores: Score of each.
+        nms_radius_px: The same keypoint of two people this near is one keypoint.
+
+    Returns:
+        One score a person, in the order given.
+
+    Source: PersonLab, section 3.1, eq. 4.
+    """
+    means = np.empty(len(people))
+    _unexplained(people, keypoint_scores, nms_radius_px, means)
+    return means
 
 
 def soft_nms_scores(
@@ -161,8 +183,6 @@ def soft_nms_scores(
     Source: PersonLab, section 3.1, eq. 4.
     """
     order = np.argsort(-keypoint_scores.mean(axis=1), kind="stable")
-    means = np.empty(len(people))
-    _unexplained_means(people[order], keypoint_scores[order], nms_radius_px, means)
     scores = np.empty(len(people))
-    scores[order] = means
+    scores[order] = unexplained_means(people[order], keypoint_scores[order], nms_radius_px)
     return scores

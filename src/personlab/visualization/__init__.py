@@ -1,6 +1,7 @@
 """Pictures of fields and people."""
 
 from personlab.visualization.contact_sheet import contact_sheet, sheet_row, write_image
+from personlab.visualization.fields import draw_heatmaps
 from personlab.visualization.people import draw_people, draw_skeleton
 
-__all__ = ["contact_sheet", "draw_people", "draw_skeleton", "sheet_row", "write_image"]
+__all__ = ["contact_sheet", "draw_heatmaps", "draw_people", "draw_skeleton", "sheet_row", "write_image"]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from jaxtyping import Float64
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from personlab.decoding.grouping import CellRead, group_keypoints, walk_orders
+from personlab.decoding.base import Decoder, array, check_options
+from personlab.decoding.grouping import group_keypoints, walk_orders
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
+from personlab.decoding.reads import CELL_READS, CellRead
 from personlab.decoding.scoring import person_scale, score_keypoints, soft_nms_scores
 from personlab.decoding.seeds import find_seeds
 from personlab.errors import InputError
@@ -31,12 +29,7 @@ class Poses(NamedTuple):
     scores: Float64[np.ndarray, " person"]
 
 
-def _array(tensor: Tensor) -> NDArray[np.float32]:
-    """The map of the only image, C-contiguous: the one array type that the kernels are compiled for."""
-    return tensor[0].contiguous().numpy()
-
-
-class PaperDecoder:
+class PaperDecoder(Decoder):
     """Decode poses and instance masks by the rules of the paper.
 
     Source: PersonLab, section 3.1 (poses) and 3.2 (masks). Departures are told where the steps are: `hough`, `seeds`,
@@ -82,15 +75,13 @@ class PaperDecoder:
         Raises:
             InputError: If an option is out of range.
         """
-        for name, value in {"disk_radius_px": disk_radius_px, "hough_grid_px": hough_grid_px}.items():
-            if value is not None and not 0 < value < np.inf:
-                raise InputError(f"decoder: {name} must be positive, got {value}")
-        for name, value in {"seed_threshold": seed_threshold, "nms_radius_px": nms_radius_px,
-                            "short_refinements": short_refinements, "max_people": max_people}.items():  # fmt: skip
-            if not value >= 0:
-                raise InputError(f"decoder: {name} must not be negative, got {value}")
-        if cell_read not in get_args(CellRead):
-            raise InputError(f"decoder: cell_read must be one of {', '.join(get_args(CellRead))}, got {cell_read!r}")
+        check_options(
+            {"disk_radius_px": disk_radius_px, "hough_grid_px": hough_grid_px},
+            {"seed_threshold": seed_threshold, "nms_radius_px": nms_radius_px, "short_refinements": short_refinements,
+             "max_people": max_people},
+        )  # fmt: skip
+        if cell_read not in CELL_READS:
+            raise InputError(f"decoder: cell_read must be one of {', '.join(CELL_READS)}, got {cell_read!r}")
         self.skeleton = skeleton
         self.disk_radius_px = disk_radius_px
         self.hough_grid_px = hough_grid_px
@@ -108,58 +99,13 @@ class PaperDecoder:
         self._orders = walk_orders(skeleton)
         self._kappas = 2.0 * np.array(skeleton.sigmas)
 
-    def __call__(
-        self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor
-    ) -> list[People]:
-        """Decode a batch.
-
-        Args:
-            fields: Refined fields of the network input (`crop_xy`).
-            image_to_crop: `(batch, 2, 3)` affine matrices, `image_xy` -> `crop_xy`.
-            image_sizes: (height, width) of each original image.
-
-        Returns:
-            The people of each image, best first, in `image_xy`; masks are of the size of the original image.
-
-        Raises:
-            InputError: If the fields are not those of the decoder's skeleton.
-        """
-        keypoints, edges = fields.heatmap_logits.shape[1], fields.mid_offsets.shape[1]
-        if (keypoints, edges) != (self.skeleton.num_keypoints, 2 * self.skeleton.num_edges):
-            raise InputError(
-                f"decoder: fields of {keypoints} keypoints and {edges} directed edges do not fit the skeleton "
-                f"{self.skeleton.name} ({self.skeleton.num_keypoints} and {2 * self.skeleton.num_edges})"
-            )
-        fields = fields.detach().to("cpu", torch.float32)
-        matrices = image_to_crop.cpu() if isinstance(image_to_crop, Tensor) else image_to_crop
-        return [
-            self._decode(fields[n], matrix, (int(size[0]), int(size[1])))
-            for n, (matrix, size) in enumerate(zip(np.asarray(matrices, dtype=np.float64), image_sizes, strict=True))
-        ]
-
-    def warm_up(self) -> None:
-        """Have numba compile or load all kernels, so that a clock started afterwards measures decoding alone.
-
-        They work on fields that mean nothing but have people in them.
-        """
-        generator = torch.Generator().manual_seed(0)
-        cells = {"heatmap_logits": (self.skeleton.num_keypoints,), "segmentation_logits": (1,)}
-        offsets = {
-            "short_offsets": self.skeleton.num_keypoints,
-            "mid_offsets": 2 * self.skeleton.num_edges,
-            "long_offsets": self.skeleton.num_keypoints,
-        }
-        shapes = cells | {name: (channels, 2) for name, channels in offsets.items()}
-        maps = {name: 4 * torch.randn(1, *shape, 9, 9, generator=generator) for name, shape in shapes.items()}
-        self(Fields(**maps, stride=8, disk_radius_px=16.0), np.eye(2, 3)[None], [(65, 65)])
-
-    def _decode(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
-        """Decode one image, whose fields are float32 on the CPU."""
+    def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
+        """Decode one image, best people first."""
         poses = self._best(self._poses(fields))
         masks: list[dict[str, Any]] | None = None
         if self.masks:
             embedding = embed(
-                _array(fields.segmentation)[0], _array(fields.long_offsets), fields.stride, self.segmentation_threshold
+                array(fields.segmentation)[0], array(fields.long_offsets), fields.stride, self.segmentation_threshold
             )
             # One person at a time, so that memory does not grow with people times pixels.
             masks = [
@@ -176,13 +122,13 @@ class PaperDecoder:
 
     def _poses(self, fields: Fields) -> Poses:
         """All candidates, in the order in which they were found."""
-        heatmaps, short_offsets, stride = _array(fields.heatmaps), _array(fields.short_offsets), fields.stride
+        heatmaps, short_offsets, stride = array(fields.heatmaps), array(fields.short_offsets), fields.stride
         radius_px = fields.disk_radius_px if self.disk_radius_px is None else self.disk_radius_px
         votes = hough_maps(heatmaps, short_offsets, stride, self.hough_grid_px, radius_px)
         seeds = find_seeds(votes, self.seed_threshold, self.hough_grid_px)
-        crop_xy = group_keypoints(
-            seeds, heatmaps, short_offsets, _array(fields.mid_offsets), stride, self._orders,
-            self.nms_radius_px, self.short_refinements, self.cell_read,
+        crop_xy, _ = group_keypoints(
+            seeds, heatmaps, short_offsets, array(fields.mid_offsets), stride, self._orders,
+            self.nms_radius_px, self.short_refinements, self.cell_read, self.cell_read,
         )  # fmt: skip
         probabilities, keypoint_scores = score_keypoints(
             crop_xy, heatmaps, stride, votes, self.hough_grid_px, radius_px, self._kappas, self.expected_oks

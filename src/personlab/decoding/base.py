@@ -1,0 +1,115 @@
+"""What every decoder does the same way: check the fields, take them to the CPU, decode image by image."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from personlab.errors import InputError
+from personlab.geometry.affine import Affine
+from personlab.skeleton import Skeleton
+from personlab.structures import Fields, People
+
+
+def array(tensor: Tensor) -> NDArray[np.float32]:
+    """The map of the only image, C-contiguous: the one array type that the kernels are compiled for."""
+    return tensor[0].contiguous().numpy()
+
+
+class Decoder(ABC):
+    """Fields -> people, by the rules of a subclass.
+
+    Attributes:
+        skeleton: Keypoints and tree of the fields that it decodes.
+    """
+
+    skeleton: Skeleton
+
+    def __call__(
+        self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor
+    ) -> list[People]:
+        """Decode a batch.
+
+        Args:
+            fields: Refined fields of the network input (`crop_xy`).
+            image_to_crop: `(batch, 2, 3)` affine matrices, `image_xy` -> `crop_xy`.
+            image_sizes: (height, width) of each original image.
+
+        Returns:
+            The people of each image in `image_xy`, in the order of the rules; masks are of the original image's size.
+
+        Raises:
+            InputError: If the fields are not those of the decoder's skeleton.
+        """
+        self.check(fields)
+        fields = fields.detach().to("cpu", torch.float32)
+        matrices = image_to_crop.cpu() if isinstance(image_to_crop, Tensor) else image_to_crop
+        return [
+            self.decode_image(fields[n], matrix, (int(size[0]), int(size[1])))
+            for n, (matrix, size) in enumerate(zip(np.asarray(matrices, dtype=np.float64), image_sizes, strict=True))
+        ]
+
+    def warm_up(self) -> None:
+        """Have numba compile or load all kernels, so that a clock started afterwards measures decoding alone.
+
+        They work on fields that mean nothing but have people in them.
+        """
+        generator = torch.Generator().manual_seed(0)
+        cells = {"heatmap_logits": (self.skeleton.num_keypoints,), "segmentation_logits": (1,)}
+        offsets = {
+            "short_offsets": self.skeleton.num_keypoints,
+            "mid_offsets": 2 * self.skeleton.num_edges,
+            "long_offsets": self.skeleton.num_keypoints,
+        }
+        shapes = cells | {name: (channels, 2) for name, channels in offsets.items()}
+        maps = {name: 4 * torch.randn(1, *shape, 9, 9, generator=generator) for name, shape in shapes.items()}
+        self(Fields(**maps, stride=8, disk_radius_px=16.0), np.eye(2, 3)[None], [(65, 65)])
+
+    def check(self, fields: Fields) -> None:
+        """Check that the fields are those of the decoder's skeleton.
+
+        Raises:
+            InputError: If they are not.
+        """
+        keypoints, edges = fields.heatmap_logits.shape[1], fields.mid_offsets.shape[1]
+        if (keypoints, edges) != (self.skeleton.num_keypoints, 2 * self.skeleton.num_edges):
+            raise InputError(
+                f"decoder: fields of {keypoints} keypoints and {edges} directed edges do not fit the skeleton "
+                f"{self.skeleton.name} ({self.skeleton.num_keypoints} and {2 * self.skeleton.num_edges})"
+            )
+
+    @abstractmethod
+    def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
+        """Decode one image.
+
+        Args:
+            fields: Fields of a batch of one, float32 on the CPU.
+            image_to_crop: `image_xy` -> `crop_xy`.
+            image_size: (height, width) of the original image.
+
+        Returns:
+            Its people in `image_xy`.
+        """
+
+
+def check_options(positive: dict[str, float | None], not_negative: dict[str, float]) -> None:
+    """Check numeric options of a decoder.
+
+    Args:
+        positive: Options that must be larger than 0, or None for unset.
+        not_negative: Options that must be at least 0.
+
+    Raises:
+        InputError: If an option is out of range or not a number.
+    """
+    for name, value in positive.items():
+        if value is not None and not 0 < value < np.inf:
+            raise InputError(f"decoder: {name} must be positive, got {value}")
+    for name, value in not_negative.items():
+        if not value >= 0:
+            raise InputError(f"decoder: {name} must not be negative, got {value}")

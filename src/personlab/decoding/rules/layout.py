@@ -1,0 +1,112 @@
+"""Fields on disk, in the layout of the released models: `.npz` with channels last and vectors (dy, dx)."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from personlab.errors import InputError
+from personlab.structures import Fields
+
+ARRAYS = ("heatmap", "short", "fwd", "bwd", "seg_logit", "long")
+"""What a file must have; all are `(height, width, channels)`, the segmentation without channels."""
+
+
+def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: float = 32.0) -> Fields:
+    """Read the fields of one image.
+
+    Args:
+        path: `.npz` file with `heatmap` (probabilities), `short`, `fwd` and `bwd` (mid offsets), `long`, `seg_logit`.
+        stride: Output stride; by default what the file says in `stride`, else what the size of its label map
+            `instances` tells, else the number after `_s` in its name.
+        disk_radius_px: Radius R of the disks, unless the file says otherwise in `disk_radius_px`.
+
+    Returns:
+        Fields of a batch of one, offsets (dx, dy).
+
+    Raises:
+        InputError: If the file cannot be read, lacks an array, an array has a wrong shape, or the stride is unknown.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give an .npz of fields") from error
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+        raise InputError(f"{path}: is no readable .npz of plain arrays; give a file of fields") from error
+    _check(path, arrays)
+    logits = torch.logit(torch.from_numpy(arrays["heatmap"].astype(np.float32).transpose(2, 0, 1)))
+    return Fields(
+        heatmap_logits=logits[None],
+        short_offsets=_vectors(arrays["short"])[None],
+        mid_offsets=torch.cat([_vectors(arrays["fwd"]), _vectors(arrays["bwd"])])[None],
+        segmentation_logits=torch.from_numpy(arrays["seg_logit"].astype(np.float32))[None, None],
+        long_offsets=_vectors(arrays["long"])[None],
+        stride=_stride(path, arrays) if stride is None else stride,
+        disk_radius_px=float(arrays.get("disk_radius_px", disk_radius_px)),
+    )
+
+
+def write_fields(path: str | Path, fields: Fields) -> None:
+    """Write the fields of a batch of one so that `read_fields` gives them back, offsets in half precision.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    fields = fields.detach().to("cpu", torch.float32)
+    edges = fields.mid_offsets.shape[1] // 2
+    offsets = {"short": fields.short_offsets[0], "fwd": fields.mid_offsets[0, :edges],
+               "bwd": fields.mid_offsets[0, edges:], "long": fields.long_offsets[0]}  # fmt: skip
+    arrays = {name: torch.cat([v[:, 1], v[:, 0]]).permute(1, 2, 0).half().numpy() for name, v in offsets.items()}
+    try:
+        np.savez_compressed(
+            path,
+            heatmap=fields.heatmaps[0].permute(1, 2, 0).numpy(),
+            seg_logit=fields.segmentation_logits[0, 0].half().numpy(),
+            stride=np.array(fields.stride),
+            disk_radius_px=np.array(fields.disk_radius_px),
+            **arrays,  # type: ignore[arg-type]
+        )
+    except OSError as error:
+        raise InputError(f"{path}: cannot write the fields ({error.strerror})") from error
+
+
+def _vectors(values: NDArray[np.floating]) -> torch.Tensor:
+    """`(height, width, 2n)`, all dy before all dx -> `(n, 2, height, width)`, (dx, dy)."""
+    y, x = np.split(values.astype(np.float32).transpose(2, 0, 1), 2)
+    return torch.from_numpy(np.stack([x, y], axis=1))
+
+
+def _check(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> None:
+    missing = [name for name in ARRAYS if name not in arrays]
+    if missing:
+        raise InputError(f"{path}: no array {', '.join(missing)}; a file of fields has {', '.join(ARRAYS)}")
+    heatmap = arrays["heatmap"].shape
+    if len(heatmap) != 3 or 0 in heatmap:
+        raise InputError(f"{path}: heatmap is {heatmap}, not (height, width, keypoint)")
+    keypoints = heatmap[2]
+    channels = {"short": 2 * keypoints, "fwd": 2 * (keypoints - 1), "bwd": 2 * (keypoints - 1), "long": 2 * keypoints}
+    wanted = {"seg_logit": heatmap[:2], **{name: (*heatmap[:2], n) for name, n in channels.items()}}
+    for name, shape in wanted.items():
+        if arrays[name].shape != shape:
+            raise InputError(f"{path}: {name} is {arrays[name].shape}, but beside a heatmap of {heatmap} it is {shape}")
+    for name in ARRAYS:
+        if not np.issubdtype(arrays[name].dtype, np.floating):
+            raise InputError(f"{path}: {name} holds {arrays[name].dtype}, not floating-point numbers")
+
+
+def _stride(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> int:
+    if "stride" in arrays:
+        return int(arrays["stride"])
+    rows = arrays["heatmap"].shape[0]
+    if "instances" in arrays and rows > 1:
+        return (arrays["instances"].shape[0] - 1) // (rows - 1)
+    named = re.search(r"_s(\d+)", Path(path).stem)
+    if named:
+        return int(named[1])
+    raise InputError(f"{path}: says nothing about its output stride; give --stride")
