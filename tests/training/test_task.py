@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from personlab.decoding import PaperDecoder
-from personlab.decoding import decoder as decoding
 from personlab.encoding import Encoder
 from personlab.errors import InputError
 from personlab.losses import Objective
@@ -100,8 +99,8 @@ def _after(seconds: float, function: Any) -> Any:
 
 def test_the_decoder_meets_people_before_it_is_timed(monkeypatch):
     found = []
-    decode = PaperDecoder._decode
-    monkeypatch.setattr(decoding.PaperDecoder, "_decode", lambda *a: found.append(decode(*a)) or found[-1])
+    decode = PaperDecoder.decode_image
+    monkeypatch.setattr(PaperDecoder, "decode_image", lambda *a: found.append(decode(*a)) or found[-1])
     make_task().setup("validate")
     assert len(found[0]) > 0
     assert found[0].masks

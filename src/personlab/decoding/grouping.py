@@ -149,3 +149,47 @@ def group_keypoints(
         short_refinements, READS.index(edge_read), READS.index(short_read), people, used,
     )  # fmt: skip
     return Grouping(people[:count], used[:count])
+
+
+@njit(cache=True, nogil=True)
+def _select(
+    seed_keypoints: NDArray[np.int64],
+    seed_xy: NDArray[np.float64],
+    walked: NDArray[np.float64],
+    nms_radius_px: float,
+    people: NDArray[np.float64],
+    used: NDArray[np.int64],
+) -> int:
+    """As `_group`, where the walks are done already."""
+    count = 0
+    for n in range(len(seed_keypoints)):
+        if count == len(people):
+            break
+        if not is_taken(people, count, seed_keypoints[n], seed_xy[n, 0], seed_xy[n, 1], nms_radius_px):
+            people[count] = walked[n]
+            used[count] = n
+            count += 1
+    return count
+
+
+def select_walked(
+    seeds: Seeds,
+    walked: Float64[np.ndarray, "seed keypoint 2"],
+    nms_radius_px: float = 10.0,
+    max_people: int = MAX_CANDIDATES,
+) -> Grouping:
+    """What `group_keypoints` gives, from walks that were taken from every seed beforehand.
+
+    Args:
+        seeds: Starting points, best first.
+        walked: The person each would become.
+        nms_radius_px: A seed this near to the same keypoint of a person is that person's.
+        max_people: Stop after so many.
+
+    Returns:
+        At most `max_people` people in the order of their seeds.
+    """
+    people = np.empty((min(len(seeds.scores), max_people), *walked.shape[1:]))
+    used = np.empty(len(people), dtype=np.int64)
+    count = _select(seeds.keypoints, seeds.xy, walked, nms_radius_px, people, used)
+    return Grouping(people[:count], used[:count])

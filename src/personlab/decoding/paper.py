@@ -1,23 +1,30 @@
-"""The paper's decoder: fields -> people, on the CPU."""
+"""The paper's decoder: fields -> people, by two engines with one result."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
+import torch
 from jaxtyping import Float64
+from numpy.typing import ArrayLike
+from torch import Tensor
 
+from personlab.decoding import batched
 from personlab.decoding.base import Decoder, array, check_options
-from personlab.decoding.grouping import group_keypoints, walk_orders
+from personlab.decoding.grouping import group_keypoints, select_walked, walk_orders
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
 from personlab.decoding.reads import CELL_READS, CellRead
 from personlab.decoding.scoring import person_scale, score_keypoints, soft_nms_scores
-from personlab.decoding.seeds import find_seeds
+from personlab.decoding.seeds import Seeds, find_seeds
 from personlab.errors import InputError
 from personlab.geometry.affine import Affine, apply, invert
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Fields, People
+
+Engine = Literal["auto", "numba", "torch"]
 
 
 class Poses(NamedTuple):
@@ -52,6 +59,7 @@ class PaperDecoder(Decoder):
         segmentation_threshold: float = 0.5,
         mask_distance_threshold: float = 0.25,
         masks: bool = True,
+        engine: Engine = "auto",
     ) -> None:
         """Set the options.
 
@@ -71,6 +79,8 @@ class PaperDecoder(Decoder):
             segmentation_threshold: Smallest probability of a person's pixel.
             mask_distance_threshold: Largest distance of a pixel from its person, relative to the person's scale.
             masks: Whether to make instance masks.
+            engine: `numba` decodes on the CPU, image by image; `torch` on the device of the fields, a batch at once;
+                both find the same people. `auto` takes torch on a GPU and numba elsewhere.
 
         Raises:
             InputError: If an option is out of range.
@@ -82,6 +92,8 @@ class PaperDecoder(Decoder):
         )  # fmt: skip
         if cell_read not in CELL_READS:
             raise InputError(f"decoder: cell_read must be one of {', '.join(CELL_READS)}, got {cell_read!r}")
+        if engine not in get_args(Engine):
+            raise InputError(f"decoder: engine must be one of {', '.join(get_args(Engine))}, got {engine!r}")
         self.skeleton = skeleton
         self.disk_radius_px = disk_radius_px
         self.hough_grid_px = hough_grid_px
@@ -96,12 +108,42 @@ class PaperDecoder(Decoder):
         self.segmentation_threshold = segmentation_threshold
         self.mask_distance_threshold = mask_distance_threshold
         self.masks = masks
+        self.engine: Engine = engine
         self._orders = walk_orders(skeleton)
+        self._levels = batched.walk_levels(skeleton)
         self._kappas = 2.0 * np.array(skeleton.sigmas)
+
+    def __call__(
+        self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor
+    ) -> list[People]:
+        """Decode a batch, see `Decoder`; by the torch engine on the device of the fields, all images at once."""
+        on_device = fields.heatmap_logits.device.type == "cuda" if self.engine == "auto" else self.engine == "torch"
+        if not on_device:
+            return super().__call__(fields, image_to_crop, image_sizes)
+        self.check(fields)
+        fields = fields.detach().to(fields.heatmap_logits.device, torch.float32)
+        matrices = image_to_crop.cpu() if isinstance(image_to_crop, Tensor) else image_to_crop
+        batch = zip(
+            self._batch_poses(fields), np.asarray(matrices, dtype=np.float64), image_sizes, fields.segmentation[:, 0],
+            fields.long_offsets, strict=True,
+        )  # fmt: skip
+        found = []
+        for poses, matrix, size, segmentation, long_offsets in batch:
+            masks = None
+            if self.masks:
+                crop_xy, probabilities = (
+                    torch.from_numpy(v).to(segmentation.device) for v in (poses.crop_xy, poses.probabilities)
+                )
+                masks = batched.person_masks(
+                    segmentation, long_offsets, fields.stride, crop_xy, probabilities, matrix,
+                    (int(size[0]), int(size[1])), self.segmentation_threshold, self.mask_distance_threshold,
+                )  # fmt: skip
+            found.append(_as_people(poses, masks, matrix))
+        return found
 
     def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
         """Decode one image, best people first."""
-        poses = self._best(self._poses(fields))
+        poses = self._poses(fields)
         masks: list[dict[str, Any]] | None = None
         if self.masks:
             embedding = embed(
@@ -116,14 +158,12 @@ class PaperDecoder(Decoder):
                 )
                 for person, probabilities in zip(poses.crop_xy, poses.probabilities, strict=True)
             ]  # fmt: skip
-        image_xy = apply(invert(image_to_crop), poses.crop_xy)
-        keypoints = np.concatenate([image_xy, poses.keypoint_scores[..., None]], axis=-1)
-        return People(keypoints.astype(np.float32), poses.scores.astype(np.float32), masks)
+        return _as_people(poses, masks, image_to_crop)
 
     def _poses(self, fields: Fields) -> Poses:
-        """All candidates, in the order in which they were found."""
+        """People of one image, best first, by the numba engine."""
         heatmaps, short_offsets, stride = array(fields.heatmaps), array(fields.short_offsets), fields.stride
-        radius_px = fields.disk_radius_px if self.disk_radius_px is None else self.disk_radius_px
+        radius_px = self._radius_px(fields)
         votes = hough_maps(heatmaps, short_offsets, stride, self.hough_grid_px, radius_px)
         seeds = find_seeds(votes, self.seed_threshold, self.hough_grid_px)
         crop_xy, _ = group_keypoints(
@@ -133,14 +173,61 @@ class PaperDecoder(Decoder):
         probabilities, keypoint_scores = score_keypoints(
             crop_xy, heatmaps, stride, votes, self.hough_grid_px, radius_px, self._kappas, self.expected_oks
         )
+        return self._best(crop_xy, probabilities, keypoint_scores)
+
+    def _batch_poses(self, fields: Fields) -> list[Poses]:
+        """People of each image, best first, by the torch engine: one copy to the host, then the greedy choice there."""
+        heatmaps, short_offsets, stride = fields.heatmaps, fields.short_offsets, fields.stride
+        radius_px = self._radius_px(fields)
+        votes = batched.hough_maps(heatmaps, short_offsets, stride, self.hough_grid_px, radius_px)
+        seeds = batched.find_seeds(votes, self.seed_threshold, self.hough_grid_px)
+        walk = batched.Walker(
+            heatmaps, short_offsets, fields.mid_offsets, stride, self._levels, self.short_refinements, self.cell_read
+        )
+        walked = walk(seeds)
+        kappas = torch.from_numpy(self._kappas).to(walked.device)
+        scored = batched.score_keypoints(
+            walked, seeds.images, heatmaps, stride, votes, self.hough_grid_px, radius_px, kappas, self.expected_oks
+        )
+        names = [seeds.images, seeds.scores, seeds.keypoints]
+        table = (
+            torch.cat([v.double().flatten(1) for v in (torch.stack(names, 1), seeds.xy, walked, *scored)], dim=1)
+            .cpu()
+            .numpy()
+        )
+        found = []
+        for n in range(len(heatmaps)):
+            rows = table[table[:, 0] == n]
+            xy, places, probabilities, scores = np.split(rows[:, 3:], np.cumsum([2, 2 * len(kappas), len(kappas)]), 1)
+            starts = Seeds(rows[:, 1].astype(np.float32), rows[:, 2].astype(np.int64), np.ascontiguousarray(xy))
+            people, used = select_walked(
+                starts, np.ascontiguousarray(places).reshape(len(rows), -1, 2), self.nms_radius_px
+            )  # fmt: skip
+            found.append(
+                self._best(people, np.ascontiguousarray(probabilities[used]), np.ascontiguousarray(scores[used]))
+            )  # fmt: skip
+        return found
+
+    def _radius_px(self, fields: Fields) -> float:
+        return fields.disk_radius_px if self.disk_radius_px is None else self.disk_radius_px
+
+    def _best(
+        self,
+        crop_xy: Float64[np.ndarray, "person keypoint 2"],
+        probabilities: Float64[np.ndarray, "person keypoint"],
+        keypoint_scores: Float64[np.ndarray, "person keypoint"],
+    ) -> Poses:
+        """The people to return, best first; equal scores stay in the order in which they were found."""
         scores = keypoint_scores.mean(axis=1)
         if self.soft_nms:
             scores = soft_nms_scores(crop_xy, keypoint_scores, self.nms_radius_px)
-        return Poses(crop_xy, probabilities, keypoint_scores, scores)
-
-    def _best(self, poses: Poses) -> Poses:
-        """The people to return, best first; equal scores stay in the order in which they were found."""
-        scores = poses.scores
         best = np.argsort(-scores, kind="stable")[: self.max_people]
         best = best[(scores[best] >= self.score_threshold) & (scores[best] > 0)]
-        return Poses(*(values[best] for values in poses))
+        return Poses(crop_xy[best], probabilities[best], keypoint_scores[best], scores[best])
+
+
+def _as_people(poses: Poses, masks: list[dict[str, Any]] | None, image_to_crop: Affine) -> People:
+    """The same people in `image_xy`."""
+    image_xy = apply(invert(image_to_crop), poses.crop_xy)
+    keypoints = np.concatenate([image_xy, poses.keypoint_scores[..., None]], axis=-1)
+    return People(keypoints.astype(np.float32), poses.scores.astype(np.float32), masks)

@@ -22,6 +22,8 @@ READS: tuple[Read, ...] = (*CELL_READS, "displaced", "clamped")
 
 SAME_KEYPOINT_PX = 0.5
 """Short offsets of neighbouring cells that lead this near to each other speak of the same keypoint."""
+MIN_WEIGHT = 1e-6
+"""Cells with less bilinear weight than this in all cannot speak for a place: rounding alone may give them theirs."""
 MAX_PLACE_PX = 1e6
 """An offset that leads farther than this from the image's corner is taken for undefined."""
 
@@ -84,7 +86,7 @@ def _follow_consistent(
                 total += weight
                 sum_x += weight * (j * stride + offsets[0, i, j])
                 sum_y += weight * (i * stride + offsets[1, i, j])
-    if total > 0.0:
+    if total > MIN_WEIGHT:
         return sum_x / total, sum_y / total
     return best_j * stride + offsets[0, best_i, best_j], best_i * stride + offsets[1, best_i, best_j]
 

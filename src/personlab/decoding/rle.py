@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int64, UInt8
 from numba import njit
 from numpy.typing import NDArray
 
@@ -64,6 +64,27 @@ def encode_region(
         `{"size": [height, width], "counts": bytes}`, byte for byte what pycocotools makes of the whole image.
     """
     runs = np.empty(region.size + region.shape[0] + 3, dtype=np.int64)
-    runs = runs[: _run_lengths(region, left, top, size[0], size[1], runs)]
+    return _as_rle(runs[: _run_lengths(region, left, top, size[0], size[1], runs)], size)
+
+
+def encode_runs(bounds: Int64[np.ndarray, "2 run"], size: tuple[int, int]) -> dict[str, Any]:
+    """COCO RLE of an image that is 1 in given runs.
+
+    Args:
+        bounds: First place of each run, and the place after its last; places count down the columns. Runs are in order
+            and do not touch.
+        size: (height, width) of the image.
+
+    Returns:
+        What `encode_region` gives.
+    """
+    ends = np.concatenate([[0], bounds.T.ravel(), [size[0] * size[1]]])
+    runs = np.diff(ends)
+    if len(runs) > 1 and runs[-1] == 0:  # COCO writes no empty run after the last pixel
+        runs = runs[:-1]
+    return _as_rle(runs, size)
+
+
+def _as_rle(runs: NDArray[np.int64], size: tuple[int, int]) -> dict[str, Any]:
     text = np.empty(len(runs) * 13, dtype=np.uint8)
     return {"size": [size[0], size[1]], "counts": text[: _compress(runs, text)].tobytes()}
