@@ -12,7 +12,6 @@ from jsonargparse import ArgumentParser
 from pycocotools import mask as coco_mask
 
 from personlab.decoding import PaperDecoder
-from personlab.decoding.paper import Poses
 from personlab.errors import InputError
 from personlab.geometry.affine import compose, scaling, translation
 from personlab.skeleton import COCO
@@ -121,9 +120,9 @@ def test_strange_fields_do_no_harm(shape: tuple[int, int], offset: float, heat: 
 
 
 def test_people_without_any_score_are_dropped() -> None:
-    scores = np.array([0.0, 0.2, 0.5])
-    best = PaperDecoder()._best(Poses(standing((0, 0), (50, 0), (99, 0)), np.ones((3, 17)), np.ones((3, 17)), scores))
-    assert best.scores.tolist() == [0.5, 0.2]
+    scores = np.broadcast_to(np.array([[0.0], [0.2], [0.5]]), (3, 17))
+    best = PaperDecoder()._best(standing((0, 0), (50, 0), (99, 0)), np.ones((3, 17)), scores)
+    assert best.scores == pytest.approx([0.5, 0.2])
     assert best.crop_xy[:, 0, 0].tolist() == [99, 50]
 
 

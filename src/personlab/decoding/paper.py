@@ -201,7 +201,7 @@ class PaperDecoder(Decoder):
             xy, places, probabilities, scores = np.split(rows[:, 3:], np.cumsum([2, 2 * len(kappas), len(kappas)]), 1)
             starts = Seeds(rows[:, 1].astype(np.float32), rows[:, 2].astype(np.int64), np.ascontiguousarray(xy))
             people, used = select_walked(
-                starts, np.ascontiguousarray(places).reshape(len(rows), -1, 2), self.nms_radius_px
+                starts, np.ascontiguousarray(places).reshape(len(rows), len(kappas), 2), self.nms_radius_px
             )  # fmt: skip
             found.append(
                 self._best(people, np.ascontiguousarray(probabilities[used]), np.ascontiguousarray(scores[used]))
