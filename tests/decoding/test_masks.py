@@ -56,9 +56,7 @@ def test_distances_match_eq_6() -> None:
     long = fields.long_offsets[0].numpy()
     embedding = embed(fields.segmentation[0, 0].numpy(), long, 8, 0.5)
     distances = person_distances(embedding, people[0], probabilities, 66.0)
-    near = np.zeros((20, 26), dtype=bool)
-    for i, j in np.argwhere(embedding.segmentation >= 0.5):
-        near[max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2] = True
+    near = embedding.segmentation >= 0.5
     assert 0 < near.sum() < near.size
     assert (distances[~near] == FAR).all()
     for i, j in np.argwhere(near):
@@ -86,6 +84,15 @@ def test_pixels_match_literal_loops(image_to_crop: np.ndarray, around: tuple[sli
     expected = reference.mask(segmentation, distances, 8, image_to_crop, (60, 50), 0.4, 0.3)
     assert 0 < expected.sum() < expected.size / 2
     assert (found != expected).mean() < 0.001  # a pixel on the threshold may fall either way
+
+
+def test_a_mask_reaches_as_far_as_the_segmentation_whatever_the_offsets_say_outside() -> None:
+    segmentation = np.zeros((9, 9), np.float32)
+    segmentation[3:6, 3:6] = 1
+    distances = np.where(segmentation > 0, np.float32(0.1), FAR)
+    mask = coco_mask.decode(person_mask(segmentation, distances, 8, np.eye(2, 3), (65, 65)))
+    rows, columns = np.nonzero(mask)
+    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 44, 20, 44)  # half a cell around 24..40
 
 
 def test_undefined_offsets_and_improbable_people_have_no_pixels() -> None:

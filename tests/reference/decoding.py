@@ -109,13 +109,15 @@ def mask(
     segmentation_threshold: float,
     distance_threshold: float,
 ) -> np.ndarray:
-    """Every pixel of the image: probability and distance are interpolated, then compared."""
+    """Every pixel: probability and distance are interpolated, the latter over likely cells, then compared."""
     height, width = segmentation.shape
+    inside = (segmentation >= segmentation_threshold).astype(np.float64)
+    near = np.where(inside > 0, distances, 0.0)
     result = np.zeros(size, dtype=np.uint8)
     for v in range(size[0]):
         for u in range(size[1]):
             x, y = image_to_crop @ (u, v, 1) / stride
             shown = -0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5
             if shown and bilinear(segmentation, x, y) >= segmentation_threshold:
-                result[v, u] = bilinear(distances, x, y) <= distance_threshold
+                result[v, u] = bilinear(near, x, y) / bilinear(inside, x, y) <= distance_threshold
     return result

@@ -325,14 +325,19 @@ def person_masks(
     segmentation = segmentation.nan_to_num(0.0, 0.0, 0.0)
     pixels, cell_xy = _likely_pixels(segmentation, stride, image_to_crop, image_size, segmentation_threshold)
     distances = _cell_distances(segmentation, long_offsets, stride, people, probabilities, segmentation_threshold)
-    corners = Maps(segmentation[None, None]).corners(cell_xy)
+    corners = [
+        (i * width + j, torch.where(segmentation[i, j] >= segmentation_threshold, weight, 0.0))
+        for i, j, weight in Maps(segmentation[None, None]).corners(cell_xy)
+    ]
+    total = torch.stack([weight for _, weight in corners]).sum(dim=0)
     masks: list[dict[str, Any]] = []
     step = max(CHUNK // max(len(pixels), 1), 1)
     for part in torch.split(distances.flatten(1), step):
         # Interpolated in the precision of the other engine, so that both decide alike.
         near = torch.zeros(len(part), len(pixels), dtype=torch.float64, device=pixels.device)
-        for i, j, weight in corners:
-            near += weight * part[:, i * width + j]
+        for cell, weight in corners:
+            near += weight * part[:, cell]
+        near /= total
         person, place = (near <= distance_threshold).nonzero(as_tuple=True)
         place = pixels[place]
         broken = (person[1:] != person[:-1]) | (place[1:] != place[:-1] + 1)
@@ -374,8 +379,7 @@ def _cell_distances(
 ) -> Float[Tensor, "person height width"]:
     """`masks.person_distances` of all people, keypoint after keypoint."""
     height, width = segmentation.shape
-    near = F.max_pool2d((segmentation >= threshold).float()[None], 3, stride=1, padding=1)[0] > 0
-    i, j = near.nonzero(as_tuple=True)
+    i, j = (segmentation >= threshold).nonzero(as_tuple=True)
     total = probabilities.sum(dim=1) * person_scales(people)
     weights = torch.where(total[:, None] > 0, probabilities / total[:, None], 0.0).float()
     summed = torch.zeros(len(people), len(i), device=people.device)

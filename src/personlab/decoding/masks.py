@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from personlab.decoding.rle import encode_region
 from personlab.geometry.affine import Affine, apply, compose, invert, scaling
-from personlab.geometry.kernels import bilinear_at, clamp
+from personlab.geometry.kernels import bilinear_at, bilinear_corner, clamp
 
 FAR = 1e3
 """Distance of cells that are nobody's; larger than any threshold."""
@@ -20,11 +20,11 @@ NO, YES, MIXED = 0, 1, 2
 
 
 class Embedding(NamedTuple):
-    """Where the cells near any person point to.
+    """Where the cells of any person point to.
 
     Attributes:
         segmentation: Probability that a cell belongs to any person, 0 where it is not a number.
-        cells: Row and column of every cell that a pixel with enough segmentation can touch.
+        cells: Row and column of every cell with enough segmentation.
         targets_xy: For each keypoint, where these cells say that it is, in `crop_xy`.
     """
 
@@ -34,17 +34,13 @@ class Embedding(NamedTuple):
 
 
 @njit(cache=True, nogil=True)
-def _cells_near(segmentation: NDArray[np.float32], threshold: float, cells: NDArray[np.int64]) -> int:
-    """Write the cells with a cell at or above `threshold` in their 3x3 window to `cells`; returns how many."""
+def _cells_inside(segmentation: NDArray[np.float32], threshold: float, cells: NDArray[np.int64]) -> int:
+    """Write the cells at or above `threshold` to `cells`; returns how many."""
     height, width = segmentation.shape
     count = 0
     for i in range(height):
         for j in range(width):
-            near = False
-            for a in range(max(i - 1, 0), min(i + 2, height)):
-                for b in range(max(j - 1, 0), min(j + 2, width)):
-                    near = near or segmentation[a, b] >= threshold
-            if near:
+            if segmentation[i, j] >= threshold:
                 cells[count, 0], cells[count, 1] = i, j
                 count += 1
     return count
@@ -56,13 +52,13 @@ def embed(
     stride: int,
     threshold: float,
 ) -> Embedding:
-    """Follow the long offsets of all cells that matter for pixels with segmentation >= `threshold`.
+    """Follow the long offsets of all cells with segmentation >= `threshold`.
 
     Source: PersonLab, section 3.2, eq. 5.
     """
     segmentation = np.where(np.isfinite(segmentation), segmentation, np.float32(0))
     cells = np.empty((segmentation.size, 2), dtype=np.int64)
-    cells = cells[: _cells_near(segmentation, threshold, cells)].copy()
+    cells = cells[: _cells_inside(segmentation, threshold, cells)].copy()
     places = np.ascontiguousarray(cells.T[::-1] * stride, dtype=np.float32)
     return Embedding(segmentation, cells, long_offsets[:, :, cells[:, 0], cells[:, 1]] + places)
 
@@ -131,12 +127,29 @@ def _decide_blocks(
             near = high = 0
             for a in (i, below):
                 for b in (j, min(j + 1, width - 1)):
-                    near += distances[a, b] <= distance_threshold
-                    high += segmentation[a, b] >= segmentation_threshold
-            blocks[i, j] = NO if near == 0 or high == 0 else YES if near + high == 8 else MIXED
+                    if segmentation[a, b] >= segmentation_threshold:
+                        high += 1
+                        near += distances[a, b] <= distance_threshold
+            blocks[i, j] = NO if near == 0 else YES if near == 4 else MIXED
             if blocks[i, j] != NO:
                 top, bottom, left, right = min(top, i), max(bottom, i), min(left, j), max(right, j)
     return top, bottom, left, right
+
+
+@njit(cache=True, nogil=True)
+def _distance_at(
+    distances: NDArray[np.float32], segmentation: NDArray[np.float32], x: float, y: float, threshold: float
+) -> float:
+    """Bilinear distance at cell (x, y) over those cells whose segmentation is at least `threshold`; there is one."""
+    x0, x1, u = bilinear_corner(x, distances.shape[1])
+    y0, y1, v = bilinear_corner(y, distances.shape[0])
+    weight = total = 0.0
+    for i, row_weight in ((y0, 1.0 - v), (y1, v)):
+        for j, column_weight in ((x0, 1.0 - u), (x1, u)):
+            if segmentation[i, j] >= threshold:
+                weight += row_weight * column_weight
+                total += row_weight * column_weight * distances[i, j]
+    return total / weight if weight > 0.0 else FAR
 
 
 @njit(cache=True, nogil=True)
@@ -164,7 +177,7 @@ def _fill(
                 inside = state == YES or (
                     state == MIXED
                     and bilinear_at(segmentation, x, y) >= segmentation_threshold
-                    and bilinear_at(distances, x, y) <= distance_threshold
+                    and _distance_at(distances, segmentation, x, y, segmentation_threshold) <= distance_threshold
                 )
             region[column, row] = inside
 
@@ -193,7 +206,9 @@ def person_mask(
         COCO RLE of the whole image. A pixel may be in the masks of several people; pixels that the crop does not show
         are in none.
 
-    Source: PersonLab, section 3.2: probability and distances are interpolated, not the decision.
+    Source: PersonLab, section 3.2: probability and distances are interpolated, not the decision. Departure: distances
+    are interpolated over the cells of persons alone. Long offsets mean nothing outside, so that a mask would lose up to
+    a cell at its rim, where the segmentation says by itself how far it goes.
     """
     blocks = np.empty(distances.shape, dtype=np.uint8)
     first_i, last_i, first_j, last_j = _decide_blocks(
