@@ -17,7 +17,7 @@ from personlab.decoding.grouping import group_keypoints, select_walked, walk_ord
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
 from personlab.decoding.reads import CELL_READS, CellRead
-from personlab.decoding.scoring import person_scale, score_keypoints, soft_nms_scores
+from personlab.decoding.scoring import best_first, person_scale, score_keypoints, soft_nms_scores
 from personlab.decoding.seeds import Seeds, find_seeds
 from personlab.errors import InputError
 from personlab.geometry.affine import Affine, apply, invert
@@ -221,7 +221,7 @@ class PaperDecoder(Decoder):
         scores = keypoint_scores.mean(axis=1)
         if self.soft_nms:
             scores = soft_nms_scores(crop_xy, keypoint_scores, self.nms_radius_px)
-        best = np.argsort(-scores, kind="stable")[: self.max_people]
+        best = best_first(scores)[: self.max_people]
         best = best[(scores[best] >= self.score_threshold) & (scores[best] > 0)]
         return Poses(crop_xy[best], probabilities[best], keypoint_scores[best], scores[best])
 

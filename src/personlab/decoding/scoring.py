@@ -34,28 +34,63 @@ def _span(centre: float, radius: float, size: int) -> tuple[int, int]:
     return int(first), int(stop)
 
 
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
+def _row_sums(row: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
+    """Sum of a stretch of a row, and of the same weighted; in any order, so that it can go several cells at a time."""
+    total = weighted = np.float32(0.0)
+    for j in range(len(row)):
+        total += row[j]
+        weighted += row[j] * weights[j]
+    return total, weighted
+
+
+@njit(cache=True, nogil=True)
+def _gaussian(centre: float, nearest: int, variance: float, falloff: NDArray[np.float32]) -> None:
+    """Fill `falloff` with exp(-(j - centre)^2 / (2 variance)) for j = `nearest` - half ... `nearest` + half.
+
+    A step outwards multiplies by a factor that itself shrinks by a constant, so that three exponentials do for all.
+    """
+    half = len(falloff) // 2
+    away = nearest - centre
+    shrink = math.exp(-1.0 / variance)
+    for direction in (-1, 1):
+        value = math.exp(-(away**2) / (2.0 * variance))
+        factor = math.exp(-(2.0 * direction * away + 1.0) / (2.0 * variance))
+        for step in range(half + 1):
+            falloff[half + direction * step] = value
+            value *= factor
+            factor *= shrink
+
+
 @njit(cache=True, nogil=True)
 def _expected_oks(
-    plane: NDArray[np.float32], x: float, y: float, radius: float, variance: float, falloff: NDArray[np.float64]
+    plane: NDArray[np.float32],
+    x: float,
+    y: float,
+    radius: float,
+    variance: float,
+    columns: NDArray[np.float32],
+    rows: NDArray[np.float32],
 ) -> float:
     """Mean of the OKS over the votes within `radius` of (x, y), in cells; 0 without votes.
 
-    The OKS is a Gaussian, so that it is a product of one factor a row and one a column (`falloff`).
+    The OKS is a Gaussian, so that it is a product of one factor a row (`rows`) and one a column (`columns`).
     """
     height, width = plane.shape
     top, bottom = _span(y, radius, height)
-    left, right = _span(x, radius, width)
-    for j in range(left, right):
-        falloff[j - left] = math.exp(-((j - x) ** 2) / (2.0 * variance))
+    if top == bottom or x < -radius or x > width - 1 + radius:
+        return 0.0
+    half = len(columns) // 2
+    nearest_x, nearest_y = math.floor(x + 0.5), math.floor(y + 0.5)
+    _gaussian(x, nearest_x, variance, columns)
+    _gaussian(y, nearest_y, variance, rows)
     total = expected = 0.0
     for i in range(top, bottom):
         first, stop = _span(x, math.sqrt(max(radius**2 - (i - y) ** 2, 0.0)), width)
-        row_total = row_expected = 0.0
-        for j in range(first, stop):
-            row_total += plane[i, j]
-            row_expected += plane[i, j] * falloff[j - left]
+        offset = half - nearest_x
+        row_total, row_expected = _row_sums(plane[i, first:stop], columns[first + offset : stop + offset])
         total += row_total
-        expected += row_expected * math.exp(-((i - y) ** 2) / (2.0 * variance))
+        expected += row_expected * rows[i - nearest_y + half]
     return expected / total if total > 0.0 else 0.0
 
 
@@ -73,7 +108,8 @@ def _score_keypoints(
     scores: NDArray[np.float64],
 ) -> None:
     """Fill `probabilities` and `scores`, both `(person, keypoint)`."""
-    falloff = np.empty(int(2 * radius_px / grid_px) + 2)
+    columns = np.empty(2 * int(radius_px / grid_px + 1.0) + 1, dtype=np.float32)
+    rows = np.empty_like(columns)
     for n in range(len(people)):
         scale = person_scale(people[n]) / grid_px
         for k in range(people.shape[1]):
@@ -84,7 +120,7 @@ def _score_keypoints(
             if expected_oks and scores[n, k] > 0.0:
                 variance = (scale * kappas[k]) ** 2
                 scores[n, k] *= _expected_oks(
-                    votes[k], x / grid_px, y / grid_px, radius_px / grid_px, variance, falloff
+                    votes[k], x / grid_px, y / grid_px, radius_px / grid_px, variance, columns, rows
                 )  # fmt: skip
 
 
@@ -143,6 +179,11 @@ def _unexplained(
         means[n] = kept / keypoints
 
 
+def best_first(scores: Float64[np.ndarray, " person"]) -> NDArray[np.int64]:
+    """Indices that sort scores downwards; those that differ by rounding alone stay in the order given."""
+    return np.argsort(-np.round(scores, 6), kind="stable")
+
+
 def unexplained_means(
     people: Float64[np.ndarray, "person keypoint 2"],
     keypoint_scores: Float64[np.ndarray, "person keypoint"],
@@ -182,7 +223,7 @@ def soft_nms_scores(
 
     Source: PersonLab, section 3.1, eq. 4.
     """
-    order = np.argsort(-keypoint_scores.mean(axis=1), kind="stable")
+    order = best_first(keypoint_scores.mean(axis=1))
     scores = np.empty(len(people))
     scores[order] = unexplained_means(people[order], keypoint_scores[order], nms_radius_px)
     return scores

@@ -55,6 +55,15 @@ def bilinear_pair_at(planes: NDArray, x: float, y: float) -> tuple[float, float]
 def splat(plane: NDArray, x: float, y: float, weight: float) -> None:  # type: ignore[type-arg]
     """Add `weight` to the up to four cells around (x, y), bilinearly; shares that fall outside the map are lost."""
     height, width = plane.shape
+    if x >= 0.0 and y >= 0.0 and x < width - 1 and y < height - 1:  # nearly always: no cell is left out
+        j, i = int(x), int(y)
+        u, v = x - j, y - i
+        above, below = weight * (1.0 - v), weight * v
+        plane[i, j] += above * (1.0 - u)
+        plane[i, j + 1] += above * u
+        plane[i + 1, j] += below * (1.0 - u)
+        plane[i + 1, j + 1] += below * u
+        return
     if not (x > -1.0 and y > -1.0 and x < width and y < height):
         return
     left, top = math.floor(x), math.floor(y)

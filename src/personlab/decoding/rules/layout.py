@@ -40,9 +40,9 @@ def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: flo
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
         raise InputError(f"{path}: is no readable .npz of plain arrays; give a file of fields") from error
     _check(path, arrays)
-    logits = torch.logit(torch.from_numpy(arrays["heatmap"].astype(np.float32).transpose(2, 0, 1)))
+    heatmaps = np.ascontiguousarray(arrays["heatmap"].astype(np.float32).transpose(2, 0, 1))
     return Fields(
-        heatmap_logits=logits[None],
+        heatmap_logits=torch.logit(torch.from_numpy(heatmaps))[None],
         short_offsets=_vectors(arrays["short"])[None],
         mid_offsets=torch.cat([_vectors(arrays["fwd"]), _vectors(arrays["bwd"])])[None],
         segmentation_logits=torch.from_numpy(arrays["seg_logit"].astype(np.float32))[None, None],
@@ -79,7 +79,7 @@ def write_fields(path: str | Path, fields: Fields) -> None:
 def _vectors(values: NDArray[np.floating]) -> torch.Tensor:
     """`(height, width, 2n)`, all dy before all dx -> `(n, 2, height, width)`, (dx, dy)."""
     y, x = np.split(values.astype(np.float32).transpose(2, 0, 1), 2)
-    return torch.from_numpy(np.stack([x, y], axis=1))
+    return torch.from_numpy(np.ascontiguousarray(np.stack([x, y], axis=1)))
 
 
 def _check(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> None:
