@@ -19,7 +19,7 @@ from personlab.decoding.hough import MIN_VOTE_PROBABILITY
 from personlab.decoding.masks import FAR
 from personlab.decoding.reads import MAX_PLACE_PX, MIN_WEIGHT, SAME_KEYPOINT_PX, CellRead
 from personlab.decoding.rle import encode_runs
-from personlab.decoding.scoring import MIN_SCALE_PX
+from personlab.decoding.scoring import MIN_SCALE_PX, RIM
 from personlab.decoding.seeds import CENTROID_RADIUS_PX, MAX_SEEDS
 from personlab.geometry.affine import Affine, compose, scaling
 from personlab.skeleton import Skeleton
@@ -288,13 +288,9 @@ def score_keypoints(
         columns, rows = ((first[..., axis, None] + reach) for axis in (0, 1))
         x, y = centre[..., :1], centre[..., 1:]
         dx2, dy2 = (columns - x).square(), (rows - y).square()
-        # Row by row as the other engine does: cells at the very rim fall on the same side.
-        half = (radius**2 - dy2).clamp(min=0).sqrt()
-        in_rows = (rows <= (y + radius).floor()) & (rows >= 0) & (rows < reader.height)
-        left, right = (x - half).ceil()[..., None], (x + half).floor()[..., None]
-        in_columns = (columns >= 0) & (columns < reader.width)
-        counted = in_rows[..., :, None] & in_columns[..., None, :]
-        counted &= (columns[..., None, :] >= left) & (columns[..., None, :] <= right)
+        counted = dy2[..., :, None] + dx2[..., None, :] <= radius**2 * RIM
+        counted &= ((rows >= 0) & (rows < reader.height))[..., :, None]
+        counted &= ((columns >= 0) & (columns < reader.width))[..., None, :]
         i = rows.clamp(0, reader.height - 1).long()[..., :, None]
         j = columns.clamp(0, reader.width - 1).long()[..., None, :]
         values = reader.at(plane[part][..., None, None], i, j)[..., 0]

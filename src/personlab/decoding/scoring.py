@@ -14,6 +14,9 @@ from personlab.geometry.kernels import bilinear_at
 MIN_SCALE_PX = 8.0
 """Smallest scale of a person: keypoints on one spot or one line have a box without area."""
 
+RIM = 1.0 + 1e-6
+"""Squared radii are stretched by this, so that a cell exactly at the rim is inside however it is rounded."""
+
 
 @njit(cache=True, nogil=True)
 def person_scale(person: NDArray[np.float64]) -> float:
@@ -35,12 +38,18 @@ def _span(centre: float, radius: float, size: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _row_sums(row: NDArray[np.float32], weights: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
-    """Sum of a stretch of a row, and of the same weighted; in any order, so that it can go several cells at a time."""
+def _row_sums(
+    row: NDArray[np.float32], weights: NDArray[np.float32], away: NDArray[np.float32], limit: np.float32
+) -> tuple[np.float32, np.float32]:
+    """Sum of the cells of a row that are at most `limit` `away`, and of the same weighted.
+
+    In any order, so that it can go several cells at a time.
+    """
     total = weighted = np.float32(0.0)
     for j in range(len(row)):
-        total += row[j]
-        weighted += row[j] * weights[j]
+        value = row[j] if away[j] <= limit else np.float32(0.0)
+        total += value
+        weighted += value * weights[j]
     return total, weighted
 
 
@@ -71,24 +80,29 @@ def _expected_oks(
     variance: float,
     columns: NDArray[np.float32],
     rows: NDArray[np.float32],
+    away: NDArray[np.float32],
 ) -> float:
     """Mean of the OKS over the votes within `radius` of (x, y), in cells; 0 without votes.
 
-    The OKS is a Gaussian, so that it is a product of one factor a row (`rows`) and one a column (`columns`).
+    The OKS is a Gaussian, so that it is a product of one factor a row (`rows`) and one a column (`columns`); `away` are
+    squared distances along a row.
     """
     height, width = plane.shape
     top, bottom = _span(y, radius, height)
-    if top == bottom or x < -radius or x > width - 1 + radius:
+    left, right = _span(x, radius, width)
+    if top == bottom or left == right:
         return 0.0
     half = len(columns) // 2
     nearest_x, nearest_y = math.floor(x + 0.5), math.floor(y + 0.5)
     _gaussian(x, nearest_x, variance, columns)
     _gaussian(y, nearest_y, variance, rows)
+    weights = columns[left - nearest_x + half : right - nearest_x + half]
+    for j in range(left, right):
+        away[j - left] = (j - x) ** 2
     total = expected = 0.0
     for i in range(top, bottom):
-        first, stop = _span(x, math.sqrt(max(radius**2 - (i - y) ** 2, 0.0)), width)
-        offset = half - nearest_x
-        row_total, row_expected = _row_sums(plane[i, first:stop], columns[first + offset : stop + offset])
+        limit = radius**2 * RIM - (i - y) ** 2
+        row_total, row_expected = _row_sums(plane[i, left:right], weights, away[: right - left], np.float32(limit))
         total += row_total
         expected += row_expected * rows[i - nearest_y + half]
     return expected / total if total > 0.0 else 0.0
@@ -109,7 +123,7 @@ def _score_keypoints(
 ) -> None:
     """Fill `probabilities` and `scores`, both `(person, keypoint)`."""
     columns = np.empty(2 * int(radius_px / grid_px + 1.0) + 1, dtype=np.float32)
-    rows = np.empty_like(columns)
+    rows, away = np.empty_like(columns), np.empty_like(columns)
     for n in range(len(people)):
         scale = person_scale(people[n]) / grid_px
         for k in range(people.shape[1]):
@@ -120,7 +134,7 @@ def _score_keypoints(
             if expected_oks and scores[n, k] > 0.0:
                 variance = (scale * kappas[k]) ** 2
                 scores[n, k] *= _expected_oks(
-                    votes[k], x / grid_px, y / grid_px, radius_px / grid_px, variance, columns, rows
+                    votes[k], x / grid_px, y / grid_px, radius_px / grid_px, variance, columns, rows, away
                 )  # fmt: skip
 
 

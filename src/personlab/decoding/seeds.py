@@ -42,6 +42,15 @@ def _is_peak(plane: NDArray[np.float32], i: int, j: int) -> bool:
     return True
 
 
+@njit(cache=True, nogil=True, fastmath=True)
+def _largest(row: NDArray[np.float32]) -> np.float32:
+    """Largest vote of a row, several cells at a time; votes are always finite."""
+    value = row[0]
+    for j in range(1, len(row)):
+        value = max(value, row[j])
+    return value
+
+
 @njit(cache=True, nogil=True)
 def _peaks(votes: NDArray[np.float32], threshold: float, found: NDArray[np.int64]) -> int:
     """Write the flat indices of all peaks above `threshold` to `found`; returns how many."""
@@ -50,6 +59,8 @@ def _peaks(votes: NDArray[np.float32], threshold: float, found: NDArray[np.int64
     for k in range(keypoints):
         plane = votes[k]
         for i in range(height):
+            if not _largest(plane[i]) > threshold:
+                continue
             for j in range(width):
                 if plane[i, j] > threshold and _is_peak(plane, i, j):
                     found[count] = (k * height + i) * width + j

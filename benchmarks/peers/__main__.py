@@ -1,0 +1,170 @@
+"""Time our decoder beside the released ones: `python -m benchmarks.peers [--scenes DIR] [--json FILE]`.
+
+Needs Node.js; installs `@tensorflow-models/posenet` and `@tensorflow-models/body-pix` below `benchmarks/peers` from npm
+the first time. Both sides decode fields that lie in memory, in one thread, a few runs each by turns; told is the median
+of all runs. Peers' masks are those of BodyPix's CPU code matching all 17 keypoints, from the binary mask of persons on;
+ours include that step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from personlab.cli.bench import MAX_PEOPLE, load_scenes
+from personlab.decoding import PaperDecoder
+from personlab.evaluation.scenes import Scene
+from personlab.geometry import affine
+from personlab.visualization.fields import upscale
+
+HERE = Path(__file__).parent
+RUNS_A_TURN = 5
+PERSON = 0.7
+"""BodyPix's threshold for pixels of persons."""
+
+
+class Peers:
+    """The process that runs the released decoders."""
+
+    def __init__(self) -> None:
+        """Install them if need be, and start."""
+        if shutil.which("node") is None:
+            sys.exit("benchmarks.peers: needs Node.js (node and npm) on the path")
+        if not (HERE / "node_modules").is_dir():
+            # BodyPix asks for a newer tfjs than PoseNet; both run with the one that is pinned.
+            command = ["npm", "install", "--legacy-peer-deps", "--no-audit", "--no-fund", "--no-package-lock"]
+            subprocess.run(command, cwd=HERE, check=True)
+        self.process = subprocess.Popen(
+            ["node", "decode.js"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def ask(self, **command: str) -> dict[str, Any]:
+        """One command, one answer."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("benchmarks.peers: the released decoders ended; their message stands above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def load(self, scene: Scene, folder: Path) -> None:
+        """Hand a scene over, in the layout of the released models."""
+        fields = scene.fields
+        edges = fields.mid_offsets.shape[1] // 2
+
+        def vectors(offsets: torch.Tensor) -> torch.Tensor:
+            return torch.cat([offsets[:, 1], offsets[:, 0]]).permute(1, 2, 0)
+
+        persons = upscale(fields.segmentation[0, 0].numpy(), fields.stride) > PERSON
+        maps = {
+            "heatmap": fields.heatmaps[0].permute(1, 2, 0),
+            "short": vectors(fields.short_offsets[0]),
+            "fwd": vectors(fields.mid_offsets[0, :edges]),
+            "bwd": vectors(fields.mid_offsets[0, edges:]),
+            "long": vectors(fields.long_offsets[0]),
+            "persons": torch.from_numpy(persons),
+        }
+        about: dict[str, Any] = {"height": scene.size[0], "width": scene.size[1], "stride": fields.stride, "maps": {}}
+        for name, values in maps.items():
+            array = np.ascontiguousarray(values.numpy(), dtype=np.float32)
+            array.tofile(folder / f"{name}.f32")
+            about["maps"][name] = {"file": f"{name}.f32", "shape": list(array.shape)}
+        (folder / "scene.json").write_text(json.dumps(about))
+        self.ask(load=str(folder / "scene.json"))
+
+
+@dataclass
+class Times:
+    """Milliseconds of all runs on one scene."""
+
+    ours_poses: list[float] = field(default_factory=list)
+    ours_all: list[float] = field(default_factory=list)
+    peer_poses: list[float] = field(default_factory=list)
+    peer_masks: list[float] = field(default_factory=list)
+
+
+def compare(scene: Scene, peers: Peers, turns: int) -> dict[str, Any]:
+    """Time one scene on both sides by turns."""
+    with tempfile.TemporaryDirectory() as folder:
+        peers.load(scene, Path(folder))
+    poses, everything = (PaperDecoder(masks=masks, max_people=MAX_PEOPLE) for masks in (False, True))
+    arguments = (scene.fields, affine.identity()[None], [scene.size])
+    times = Times()
+    for turn in range(turns + 1):  # the first does not count: both sides compile on the way
+        for decoder, kept in ((poses, times.ours_poses), (everything, times.ours_all)):
+            for _ in range(RUNS_A_TURN):
+                started = time.perf_counter()
+                people = decoder(*arguments)[0]
+                kept += [1e3 * (time.perf_counter() - started)] * (turn > 0)
+        for kind, kept in (("poses", times.peer_poses), ("masks", times.peer_masks)):
+            for _ in range(RUNS_A_TURN):
+                answer = peers.ask(run=kind)
+                kept += [answer["ms"]] * (turn > 0)
+    ours_poses, ours_all, peer_poses, peer_masks = (statistics.median(values) for values in vars(times).values())
+    ours_masks = ours_all - ours_poses
+    return {
+        "scene": scene.name, "people": scene.people, "stride": scene.fields.stride, "found": len(people),
+        "peer_found": answer["people"], "poses_ms": ours_poses, "peer_poses_ms": peer_poses,
+        "poses_ratio": peer_poses / ours_poses, "masks_ms": ours_masks, "peer_masks_ms": peer_masks,
+        "masks_ratio": peer_masks / ours_masks,
+    }  # fmt: skip
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| people | stride | poses, ms | PoseNet, ms | times faster | masks, ms | BodyPix, ms | times faster |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        values = [f"{row[k]:.2f}" for k in ("poses_ms", "peer_poses_ms")] + [f"{row['poses_ratio']:.0f}"]
+        values += [f"{row['masks_ms']:.2f}", f"{row['peer_masks_ms']:.0f}", f"{row['masks_ratio']:.0f}"]
+        lines.append(f"| {row['people']} | {row['stride']} | " + " | ".join(values) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Compare, print the table, and write what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", default=None, help="folder of fields (.npz); default: made-up crowds")
+    parser.add_argument("--match", default="*", help="pattern of the scenes' names, such as n*_s08_noisy")
+    parser.add_argument("--turns", type=int, default=5, help=f"of {RUNS_A_TURN} runs each")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    scenes = [scene for scene in load_scenes(options.scenes) if Path(scene.name).match(options.match)]
+    peers = Peers()
+    rows = []
+    for scene in scenes:
+        rows.append(compare(scene, peers, options.turns))
+        row = rows[-1]
+        sys.stderr.write(f"{scene.name}: poses {row['poses_ratio']:.1f}x, masks {row['masks_ratio']:.1f}x\n")
+    sys.stdout.write(table(rows))
+    if options.json:
+        about = {
+            "runs": options.turns * RUNS_A_TURN,
+            "cpu": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+        }
+        options.json.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

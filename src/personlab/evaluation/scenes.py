@@ -1,0 +1,105 @@
+"""Crowds whose fields are known, and the time that decoding them takes."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import torch
+
+from personlab.evaluation.oracle import true_fields
+from personlab.structures import FIRST, Batch, Fields
+
+HEIGHT, WIDTH = 481, 641
+STANDING = np.array(
+    [
+        (0, -0.80), (0.02, -0.83), (-0.02, -0.83), (0.05, -0.82), (-0.05, -0.82), (0.12, -0.65), (-0.12, -0.65),
+        (0.18, -0.48), (-0.18, -0.48), (0.19, -0.32), (-0.19, -0.32), (0.08, -0.33), (-0.08, -0.33), (0.09, -0.12),
+        (-0.09, -0.12), (0.09, 0.10), (-0.09, 0.10),
+    ]
+)  # fmt: skip
+"""A standing person of height 1 around its middle, in the order of COCO's keypoints."""
+
+
+def crowd(people: int, seed: int = 0) -> Batch:
+    """One image with so many standing people, smaller the more there are, at random places."""
+    rng = np.random.default_rng(seed)
+    height_px = 380 / max(people, 1) ** 0.35
+    keypoints = np.full((people, 17, 3), 2.0, np.float32)
+    labels = np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    for p in range(people):
+        middle = rng.uniform((0.1 * WIDTH, 0.8 * height_px), (0.9 * WIDTH, HEIGHT - 0.12 * height_px))
+        keypoints[p, :, :2] = middle + STANDING * height_px * rng.uniform(0.8, 1.0)
+        hull = cv2.convexHull(keypoints[p, :, :2].astype(np.int32))
+        cv2.fillPoly(labels[FIRST], [hull], p + 1)
+    return Batch(
+        images=torch.zeros(1, 3, HEIGHT, WIDTH, dtype=torch.uint8),
+        keypoints=torch.from_numpy(keypoints)[None],
+        label_maps=torch.from_numpy(labels)[None],
+        image_ids=torch.tensor([1]),
+        image_sizes=torch.tensor([[HEIGHT, WIDTH]]),
+        image_to_crop=torch.eye(2, 3, dtype=torch.float64)[None],
+        sample_valid=torch.tensor([True]),
+    )
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Fields of one image to decode, as large as the image.
+
+    Attributes:
+        name: What it is called in tables.
+        people: How many people there are.
+        fields: Their fields.
+    """
+
+    name: str
+    people: int
+    fields: Fields
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        height, width = ((n - 1) * self.fields.stride + 1 for n in self.fields.heatmap_logits.shape[-2:])
+        return height, width
+
+
+def crowd_scene(people: int, stride: int, seed: int = 0) -> Scene:
+    """A crowd with the noise of a network: errors of 2, 4 and 6 px (short, mid, long), heatmaps that peak at .9."""
+    fields = true_fields(crowd(people, seed), stride)
+    generator = torch.Generator().manual_seed(seed)
+
+    def noisy(offsets: torch.Tensor, sigma_px: float) -> torch.Tensor:
+        return offsets + sigma_px * torch.randn(offsets.shape, generator=generator)
+
+    distance = fields.short_offsets.norm(dim=2) / fields.disk_radius_px
+    heatmaps = torch.where(fields.heatmap_logits > 0, 0.9 - 0.3 * distance, 1e-4)
+    fields = replace(
+        fields,
+        heatmap_logits=torch.logit(heatmaps),
+        short_offsets=noisy(fields.short_offsets, 2.0),
+        mid_offsets=noisy(fields.mid_offsets, 4.0),
+        long_offsets=noisy(fields.long_offsets, 6.0),
+        segmentation_logits=fields.segmentation_logits.clamp(-4.0, 4.0),
+    )
+    return Scene(f"crowd{people:02d}_s{stride:02d}", people, fields)
+
+
+def times_ms(function: Callable[[], object], runs: int) -> list[float]:
+    """Time of each call, after one that does not count."""
+    function()
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        function()
+        times.append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def median_ms(function: Callable[[], object], runs: int) -> float:
+    """Median time of a call, after one that does not count."""
+    return statistics.median(times_ms(function, runs))
