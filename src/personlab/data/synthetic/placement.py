@@ -6,8 +6,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from personlab.data.synthetic_canvas import Points
-from personlab.data.synthetic_pose import Figure
+from personlab.data.synthetic.canvas import Points
+from personlab.data.synthetic.pose import Figure
 
 _CUT_SHARE, _OVERLAP_SHARE = 0.16, 0.5
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
-from personlab.data.synthetic_masks import measure, to_polygons, to_run_lengths
+from personlab.data.synthetic.masks import measure, to_polygons, to_run_lengths
 
 
 @settings(deadline=None, max_examples=25)

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from personlab.data.synthetic_angles import sample_angles
-from personlab.data.synthetic_background import background, finish, occluder, seat, shadow
-from personlab.data.synthetic_canvas import Points
-from personlab.data.synthetic_figure import Layer, draw_figure
-from personlab.data.synthetic_look import sample_look
-from personlab.data.synthetic_placement import log_uniform, place
-from personlab.data.synthetic_pose import Figure, pose
+from personlab.data.synthetic.angles import sample_angles
+from personlab.data.synthetic.background import background, finish, occluder, seat, shadow
+from personlab.data.synthetic.canvas import Points
+from personlab.data.synthetic.figure import Layer, draw_figure
+from personlab.data.synthetic.look import sample_look
+from personlab.data.synthetic.placement import log_uniform, place
+from personlab.data.synthetic.pose import Figure, pose
 
 PERSON, SMALL, CROWD, OBJECT = range(4)
 """Kinds of layers: with keypoints; with a mask only; part of a crowd; a thing that hides people."""

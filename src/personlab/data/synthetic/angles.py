@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.random import Generator
 
-from personlab.data.synthetic_pose import LEFT, RIGHT, Angles
+from personlab.data.synthetic.pose import LEFT, RIGHT, Angles
 
 
 def _swing(rng: Generator, a: Angles, stride: float, knee: float, elbow: float) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from personlab.data.synthetic_canvas import Canvas, Points, capsule, ellipse
-from personlab.data.synthetic_figure import Layer
-from personlab.data.synthetic_look import Colour, cloth_colour, mix, shade, skin_colour
+from personlab.data.synthetic.canvas import Canvas, Points, capsule, ellipse
+from personlab.data.synthetic.figure import Layer
+from personlab.data.synthetic.look import Colour, cloth_colour, mix, shade, skin_colour
 
 Image = NDArray[np.float32]
 _SKY: tuple[Colour, ...] = ((150, 190, 230), (200, 215, 230), (235, 225, 205), (90, 120, 170), (225, 180, 150))

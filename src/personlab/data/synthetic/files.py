@@ -17,9 +17,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from personlab.data.synthetic_background import MAX_SIDE
-from personlab.data.synthetic_rows import annotation_row, count, document
-from personlab.data.synthetic_scene import SceneBuilder
+from personlab.data.synthetic.background import MAX_SIDE
+from personlab.data.synthetic.rows import annotation_row, count, document
+from personlab.data.synthetic.scene import SceneBuilder
 from personlab.errors import InputError
 from personlab.files import write_atomically
 

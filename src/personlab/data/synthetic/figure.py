@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data import synthetic_look as looks
-from personlab.data.synthetic_canvas import Canvas, Points, capsule, capsule_rays, hull, place_capsule
-from personlab.data.synthetic_head import HAIR_PART, HEAD_PART, HeadPainter, face_hidden
-from personlab.data.synthetic_look import Colour, Look, shade
-from personlab.data.synthetic_pose import HEAD, LEFT, LEFT_HAND, LEFT_TOE, NECK, RIGHT, Figure
-from personlab.data.synthetic_torso import SHIRT, TORSO, TorsoPainter
+from personlab.data.synthetic import look as looks
+from personlab.data.synthetic.canvas import Canvas, Points, capsule, capsule_rays, hull, place_capsule
+from personlab.data.synthetic.head import HAIR_PART, HEAD_PART, HeadPainter, face_hidden
+from personlab.data.synthetic.look import Colour, Look, shade
+from personlab.data.synthetic.pose import HEAD, LEFT, LEFT_HAND, LEFT_TOE, NECK, RIGHT, Figure
+from personlab.data.synthetic.torso import SHIRT, TORSO, TorsoPainter
 
 NECK_PART, SKIRT = 5, 6
 UPPER_ARM, FOREARM, THIGH, SHANK = 10, 12, 14, 16  # + side

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data import synthetic_look as looks
-from personlab.data.synthetic_canvas import Canvas, Points, ellipse, hull
-from personlab.data.synthetic_look import Look, mix, shade
-from personlab.data.synthetic_pose import NECK, PELVIS, Figure
+from personlab.data.synthetic import look as looks
+from personlab.data.synthetic.canvas import Canvas, Points, ellipse, hull
+from personlab.data.synthetic.look import Look, mix, shade
+from personlab.data.synthetic.pose import NECK, PELVIS, Figure
 
 TORSO, SHIRT = 3, 4
 

@@ -11,14 +11,14 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO as CocoApi
 
-from personlab.data import synthetic
-from personlab.data.synthetic import MARKER, SPLITS, generate
-from personlab.data.synthetic_figure import draw_figure
-from personlab.data.synthetic_look import sample_look
-from personlab.data.synthetic_pose import Angles, pose
+from personlab.data.synthetic import files as synthetic
+from personlab.data.synthetic.figure import draw_figure
+from personlab.data.synthetic.files import MARKER, SPLITS, generate
+from personlab.data.synthetic.look import sample_look
+from personlab.data.synthetic.pose import Angles, pose
 from personlab.errors import InputError
 from personlab.skeleton import COCO
-from tests.data.synthetic_golden import GOLDEN, current
+from tests.data.synthetic.golden import GOLDEN, current
 
 NAMES = COCO.keypoint_names
 
@@ -171,8 +171,10 @@ def test_seeds_and_processes(tmp_path: Path) -> None:
 
 def test_other_output_needs_another_version() -> None:
     golden, now = json.loads(GOLDEN.read_text()), current()
-    mend = "the output changed: raise VERSION in data/synthetic.py, then run python -m tests.data.synthetic_golden"
-    assert now["version"] == golden["version"], "run python -m tests.data.synthetic_golden"
+    mend = (
+        "the output changed: raise VERSION in data/synthetic/files.py, then run python -m tests.data.synthetic.golden"
+    )
+    assert now["version"] == golden["version"], "run python -m tests.data.synthetic.golden"
     for split in SPLITS:
         for name, tolerance in (("keypoints", 0.5), ("boxes", 3), ("tiles", 2.5)):
             expected = np.array(golden[split][name], dtype=float)

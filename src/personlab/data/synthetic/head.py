@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data.synthetic_canvas import Canvas, Points, capsule, ellipse, hull
-from personlab.data.synthetic_look import BALD, BUN, FULL, LONG, TAIL, Colour, Look, mix, shade
-from personlab.data.synthetic_pose import FEATURES, HEAD_AXES, Figure
+from personlab.data.synthetic.canvas import Canvas, Points, capsule, ellipse, hull
+from personlab.data.synthetic.look import BALD, BUN, FULL, LONG, TAIL, Colour, Look, mix, shade
+from personlab.data.synthetic.pose import FEATURES, HEAD_AXES, Figure
 
 HEAD_PART, HAIR_PART = 1, 2
 _LIPS: Colour = (165.0, 70.0, 72.0)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data.synthetic_look import Colour
+from personlab.data.synthetic.look import Colour
 
 Points = NDArray[np.float64]
 _SHIFT = 4

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from personlab.data.synthetic_masks import measure, to_polygons, to_run_lengths
-from personlab.data.synthetic_scene import Annotation
+from personlab.data.synthetic.masks import measure, to_polygons, to_run_lengths
+from personlab.data.synthetic.scene import Annotation
 from personlab.skeleton import COCO
 
 _BONES = (

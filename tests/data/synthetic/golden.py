@@ -1,4 +1,4 @@
-"""What a version of the synthetic data set holds, small enough to be kept: `python -m tests.data.synthetic_golden`.
+"""What a version of the synthetic data set holds, small enough to be kept: `python -m tests.data.synthetic.golden`.
 
 Pixels are kept as means of tiles, so that another build of OpenCV or another JPEG encoder makes no difference.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 import cv2
 
-from personlab.data.synthetic import VERSION, generate
+from personlab.data.synthetic.files import VERSION, generate
 
 GOLDEN = Path(__file__).with_suffix(".json")
 _TILES = 6
