@@ -70,7 +70,7 @@ class TfjsDecoder(Decoder):
         _, height, width = heatmaps.shape
         cells = np.floor(crop_xy / stride + 0.5)
         columns, rows = (np.clip(cells[..., n], 0, size - 1).astype(int) for n, size in ((0, width), (1, height)))
-        keypoint_scores = heatmaps[np.arange(len(heatmaps)), rows, columns].astype(np.float64)
+        keypoint_scores = np.nan_to_num(heatmaps[np.arange(len(heatmaps)), rows, columns].astype(np.float64))
         # A seed keeps the score of the cell it was found at.
         keypoint_scores[np.arange(len(used)), seeds.keypoints[used]] = seeds.scores[used]
         return crop_xy, keypoint_scores, unexplained_means(crop_xy, keypoint_scores, self.nms_radius_px)
