@@ -32,7 +32,7 @@ from personlab.geometry import affine
 from personlab.visualization.fields import upscale
 
 HERE = Path(__file__).parent
-RUNS_A_TURN = 5
+RUNS_A_TURN = 20
 PERSON = 0.7
 """BodyPix's threshold for pixels of persons."""
 
