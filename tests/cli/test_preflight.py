@@ -69,3 +69,4 @@ def test_the_shipped_configs_end_with_a_validation(config):
     files = expand_configs(["--config", str(config)])[1::2]
     merged: Any = OmegaConf.merge(trainer(), *(OmegaConf.load(f).get("trainer") or {} for f in files))
     end_with_a_validation(merged)
+    assert merged.max_steps == -1 or merged.max_steps % merged.val_check_interval == 0

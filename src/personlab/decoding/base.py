@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from personlab.errors import InputError
-from personlab.geometry.affine import Affine
+from personlab.geometry.affine import Affine, apply, invert
 from personlab.skeleton import Skeleton
 from personlab.structures import Fields, People
 
@@ -19,6 +21,22 @@ from personlab.structures import Fields, People
 def array(tensor: Tensor) -> NDArray[np.float32]:
     """The map of the only image, C-contiguous: the one array type that the kernels are compiled for."""
     return tensor[0].contiguous().numpy()
+
+
+class Poses(NamedTuple):
+    """People found in one image, before they leave the frame of the network input.
+
+    Attributes:
+        crop_xy: Places of the keypoints, pixels.
+        probabilities: Heatmap probability at each.
+        keypoint_scores: Score of each.
+        scores: Score of each person.
+    """
+
+    crop_xy: Float64[np.ndarray, "person keypoint 2"]
+    probabilities: Float64[np.ndarray, "person keypoint"]
+    keypoint_scores: Float64[np.ndarray, "person keypoint"]
+    scores: Float64[np.ndarray, " person"]
 
 
 class Decoder(ABC):
@@ -95,6 +113,13 @@ class Decoder(ABC):
         Returns:
             Its people in `image_xy`.
         """
+
+
+def people_in_image(poses: Poses, masks: list[dict[str, Any]] | None, image_to_crop: Affine) -> People:
+    """The same people in `image_xy`, in the same order."""
+    image_xy = apply(invert(image_to_crop), poses.crop_xy)
+    keypoints = np.concatenate([image_xy, poses.keypoint_scores[..., None]], axis=-1)
+    return People(keypoints.astype(np.float32), poses.scores.astype(np.float32), masks)
 
 
 def check_options(positive: dict[str, float | None], not_negative: dict[str, float]) -> None:

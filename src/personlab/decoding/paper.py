@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from personlab.decoding import batched
-from personlab.decoding.base import Decoder, array, check_options
+from personlab.decoding.base import Decoder, Poses, array, check_options, people_in_image
 from personlab.decoding.grouping import group_keypoints, select_walked, walk_orders
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
@@ -20,20 +20,11 @@ from personlab.decoding.reads import CELL_READS, CellRead
 from personlab.decoding.scoring import best_first, person_scale, score_keypoints, soft_nms_scores
 from personlab.decoding.seeds import Seeds, find_seeds
 from personlab.errors import InputError
-from personlab.geometry.affine import Affine, apply, invert
+from personlab.geometry.affine import Affine
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Fields, People
 
 Engine = Literal["auto", "numba", "torch"]
-
-
-class Poses(NamedTuple):
-    """People found in one image, before they leave the frame of the network input."""
-
-    crop_xy: Float64[np.ndarray, "person keypoint 2"]
-    probabilities: Float64[np.ndarray, "person keypoint"]
-    keypoint_scores: Float64[np.ndarray, "person keypoint"]
-    scores: Float64[np.ndarray, " person"]
 
 
 class PaperDecoder(Decoder):
@@ -138,7 +129,7 @@ class PaperDecoder(Decoder):
                     segmentation, long_offsets, fields.stride, crop_xy, probabilities, matrix,
                     (int(size[0]), int(size[1])), self.segmentation_threshold, self.mask_distance_threshold,
                 )  # fmt: skip
-            found.append(_as_people(poses, masks, matrix))
+            found.append(people_in_image(poses, masks, matrix))
         return found
 
     def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
@@ -158,7 +149,7 @@ class PaperDecoder(Decoder):
                 )
                 for person, probabilities in zip(poses.crop_xy, poses.probabilities, strict=True)
             ]  # fmt: skip
-        return _as_people(poses, masks, image_to_crop)
+        return people_in_image(poses, masks, image_to_crop)
 
     def _poses(self, fields: Fields) -> Poses:
         """People of one image, best first, by the numba engine."""
@@ -224,10 +215,3 @@ class PaperDecoder(Decoder):
         best = best_first(scores)[: self.max_people]
         best = best[(scores[best] >= self.score_threshold) & (scores[best] > 0)]
         return Poses(crop_xy[best], probabilities[best], keypoint_scores[best], scores[best])
-
-
-def _as_people(poses: Poses, masks: list[dict[str, Any]] | None, image_to_crop: Affine) -> People:
-    """The same people in `image_xy`."""
-    image_xy = apply(invert(image_to_crop), poses.crop_xy)
-    keypoints = np.concatenate([image_xy, poses.keypoint_scores[..., None]], axis=-1)
-    return People(keypoints.astype(np.float32), poses.scores.astype(np.float32), masks)

@@ -29,9 +29,9 @@ MAX_PLACE_PX = 1e6
 
 
 @njit(cache=True, nogil=True)
-def _landing(short: NDArray[np.float32], i: int, j: int, stride: int) -> tuple[float, float]:
-    """Where the short offset of a cell leads, in pixels."""
-    return j * stride + short[0, i, j], i * stride + short[1, i, j]
+def _landing(offsets: NDArray[np.float32], i: int, j: int, stride: int) -> tuple[float, float]:
+    """Where the offset of a cell leads, in pixels."""
+    return j * stride + offsets[0, i, j], i * stride + offsets[1, i, j]
 
 
 @njit(cache=True, nogil=True)
@@ -84,11 +84,12 @@ def _follow_consistent(
             if (to_x - best_x) ** 2 + (to_y - best_y) ** 2 <= SAME_KEYPOINT_PX**2:
                 weight = row_weight * column_weight
                 total += weight
-                sum_x += weight * (j * stride + offsets[0, i, j])
-                sum_y += weight * (i * stride + offsets[1, i, j])
+                end_x, end_y = _landing(offsets, i, j, stride)
+                sum_x += weight * end_x
+                sum_y += weight * end_y
     if total > MIN_WEIGHT:
         return sum_x / total, sum_y / total
-    return best_j * stride + offsets[0, best_i, best_j], best_i * stride + offsets[1, best_i, best_j]
+    return _landing(offsets, best_i, best_j, stride)
 
 
 @njit(cache=True, nogil=True)

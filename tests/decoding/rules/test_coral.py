@@ -61,7 +61,7 @@ def test_published_soft_nms(squared_radius: float, weaker: float) -> None:
 def test_poses_follow_the_rules_word_by_word(shared: Path, scene: str) -> None:
     fields = read_fields(shared / "golden" / "decoders" / f"{scene}.npz")
     logits = np.clip(fields.heatmap_logits[0].numpy(), -50, 50)
-    found_xy, found_scores, scores = CoralDecoder(max_people=30, score_threshold=0.4).poses(fields)
+    found_xy, _, found_scores, scores = CoralDecoder(max_people=30, score_threshold=0.4).poses(fields)
     short, mid = fields.short_offsets[0].numpy() / 16, fields.mid_offsets[0].numpy() / 16
     expected = coral.decode(logits, short, mid, 30, 0.4, 10 / 16, 5)
     assert len(expected) == len(found_xy) >= 2
@@ -75,13 +75,13 @@ def test_poses_follow_the_rules_word_by_word(shared: Path, scene: str) -> None:
 def test_masks_follow_the_rules_word_by_word(shared: Path) -> None:
     fields = read_fields(shared / "golden" / "decoders" / "n02_s16_noisy.npz")
     decoder = CoralDecoder()
-    crop_xy, _, _ = decoder.poses(fields)
-    labels = decoder.label_map(fields, crop_xy)
+    poses = decoder.poses(fields)
+    labels = decoder.label_map(fields, poses)
     long, inside = fields.long_offsets[0].numpy() / 16, fields.segmentation[0, 0].numpy() >= 0.5
     seen = set()
     for i, j in np.argwhere(inside):
         seen.add(int(labels[16 * i, 16 * j]))
-        assert labels[16 * i, 16 * j] == coral.owner(long, crop_xy / 16, i, j, 2)
+        assert labels[16 * i, 16 * j] == coral.owner(long, poses.crop_xy / 16, i, j, 2)
     assert seen == {0, 1}
     assert (labels[::16, ::16][~inside] == -1).all()
 

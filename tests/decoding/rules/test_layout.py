@@ -61,6 +61,8 @@ def test_the_stride_is_told_by_file_label_map_name_or_caller(saved: Path) -> Non
     ({"heatmap": np.zeros((4, 4), np.float32)}, r"heatmap is \(4, 4\)"),
     ({"bwd": np.zeros((1, 1, 32), np.float16)}, "bwd is"),
     ({"long": np.zeros((15, 16, 34), np.int64)}, "long holds int64"),
+    ({"heatmap": np.full((15, 16, 17), 1.5, np.float32)}, "outside 0..1"),
+    ({"stride": np.array(0)}, "stride is 0"), ({"stride": np.array([8, 8])}, "not one whole number"),
 ])  # fmt: skip
 def test_a_bad_array_is_named(saved: Path, changes: dict[str, np.ndarray | None], message: str) -> None:
     with pytest.raises(InputError, match=message):

@@ -11,6 +11,7 @@ import pytest
 from scipy.optimize import linear_sum_assignment
 
 from personlab.decoding import BodyPixDecoder, TfjsDecoder
+from personlab.decoding.base import Poses
 from personlab.decoding.rules.layout import read_fields
 from tests.decoding.scenes import IDENTITY
 
@@ -75,10 +76,11 @@ def test_bodypix_masks(shared: Path, scene: str, key: str, matched: int) -> None
         max_people=max_people, score_threshold=threshold, nms_radius_px=radius, matched_keypoints=matched
     )
     if scene.endswith("flat"):  # the people of tied maxima come in an order of their own
-        poses = expected_people(reference["poses"]["all"])
-        labels = decoder.label_map(fields, poses[:, :17, :2], poses[:, :17, 2], poses[:, 17, 2])
+        people = expected_people(reference["poses"]["all"])
+        poses = Poses(people[:, :17, :2], people[:, :17, 2], people[:, :17, 2], people[:, 17, 2])
     else:
-        labels = decoder.label_map(fields, *decoder.poses(fields))
+        poses = decoder.poses(fields)
+    labels = decoder.label_map(fields, poses)
     index = reference["instances"][key]["pose_index"]
     runs = np.array(reference["instances"][key]["label_rle"]).reshape(-1, 2)
     expected = np.repeat(runs[:, 0], runs[:, 1]).reshape(size)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Int32
 from numba import njit
 from numpy.typing import NDArray
 
-from personlab.decoding.base import array, check_options
+from personlab.decoding.base import Poses, array, check_options, people_in_image
 from personlab.decoding.rules.cells import LOGIT_LIMIT, label_rles
-from personlab.decoding.rules.tfjs import TfjsDecoder, released_people
+from personlab.decoding.rules.tfjs import TfjsDecoder
 from personlab.geometry.affine import Affine
 from personlab.geometry.kernels import bilinear_at, clamp, nearest_cell
 from personlab.skeleton import COCO, Skeleton
@@ -64,32 +64,26 @@ class BodyPixDecoder(TfjsDecoder):
 
     def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
         """Decode one image, people in the order of their seeds."""
-        crop_xy, keypoint_scores, scores = self.poses(fields)
-        people = released_people(crop_xy, keypoint_scores, scores, image_to_crop)
+        poses = self.poses(fields)
+        masks = None
         if self.masks:
-            labels = self.label_map(fields, crop_xy, keypoint_scores, scores)
-            people.masks = label_rles(labels, image_to_crop, image_size, len(people))
-        return people
+            masks = label_rles(self.label_map(fields, poses), image_to_crop, image_size, len(poses.scores))
+        return people_in_image(poses, masks, image_to_crop)
 
-    def label_map(
-        self,
-        fields: Fields,
-        crop_xy: Float64[np.ndarray, "person keypoint 2"],
-        keypoint_scores: Float64[np.ndarray, "person keypoint"],
-        scores: Float64[np.ndarray, " person"],
-    ) -> Int32[np.ndarray, "height width"]:
+    def label_map(self, fields: Fields, poses: Poses) -> Int32[np.ndarray, "height width"]:
         """Which person each pixel of the network input belongs to, counted from 0; -1 for nobody.
 
         The person at the smallest mean squared distance gets the pixel, however far that is.
         """
         matched = self.matched_keypoints
-        usable = (keypoint_scores[:, :matched] > self.min_keypoint_score) & (scores >= self.min_person_score)[:, None]
+        usable = poses.keypoint_scores[:, :matched] > self.min_keypoint_score
+        usable &= (poses.scores >= self.min_person_score)[:, None]
         logits = array(fields.segmentation_logits)[0]
         height, width = ((n - 1) * fields.stride + 1 for n in logits.shape)
         labels = np.empty((height, width), dtype=np.int32)
         _share_out(
             np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT), array(fields.long_offsets)[:matched], fields.stride,
-            np.ascontiguousarray(crop_xy[:, :matched]), usable, self.segmentation_threshold,
+            np.ascontiguousarray(poses.crop_xy[:, :matched]), usable, self.segmentation_threshold,
             self.long_refinements, labels,
         )  # fmt: skip
         return labels

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64, Int32
+from jaxtyping import Int32
 from numba import njit
 from numpy.typing import NDArray
 
-from personlab.decoding.base import Decoder, array, check_options
+from personlab.decoding.base import Decoder, Poses, array, check_options, people_in_image
 from personlab.decoding.grouping import is_taken, walk, walk_orders
 from personlab.decoding.reads import READS, follow
 from personlab.decoding.rules.cells import LOGIT_LIMIT, cell_seeds, label_rles
-from personlab.decoding.rules.tfjs import released_people
 from personlab.decoding.scoring import soft_nms_scores
 from personlab.geometry.affine import Affine
 from personlab.geometry.kernels import bilinear_at
@@ -69,21 +68,14 @@ class CoralDecoder(Decoder):
 
     def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
         """Decode one image, best people first."""
-        crop_xy, keypoint_scores, scores = self.poses(fields)
-        people = released_people(crop_xy, keypoint_scores, scores, image_to_crop)
+        poses = self.poses(fields)
+        masks = None
         if self.masks:
-            labels = self.label_map(fields, crop_xy)
-            people.masks = label_rles(labels, image_to_crop, image_size, len(people))
-        return people
+            masks = label_rles(self.label_map(fields, poses), image_to_crop, image_size, len(poses.scores))
+        return people_in_image(poses, masks, image_to_crop)
 
-    def poses(
-        self, fields: Fields
-    ) -> tuple[
-        Float64[np.ndarray, "person keypoint 2"],
-        Float64[np.ndarray, "person keypoint"],
-        Float64[np.ndarray, " person"],
-    ]:
-        """Places in `crop_xy`, scores of keypoints and scores of people in one image, best first."""
+    def poses(self, fields: Fields) -> Poses:
+        """People of one image, best first."""
         stride = fields.stride
         logits = np.clip(array(fields.heatmap_logits), -LOGIT_LIMIT, LOGIT_LIMIT)
         heatmaps, short_offsets = array(fields.heatmaps), array(fields.short_offsets)
@@ -100,11 +92,9 @@ class CoralDecoder(Decoder):
         scores = soft_nms_scores(crop_xy, keypoint_scores, self.nms_radius_px)
         order = np.argsort(-scores, kind="stable")
         order = order[scores[order] >= self.score_threshold]
-        return crop_xy[order], keypoint_scores[order], scores[order]
+        return Poses(crop_xy[order], keypoint_scores[order], keypoint_scores[order], scores[order])
 
-    def label_map(
-        self, fields: Fields, crop_xy: Float64[np.ndarray, "person keypoint 2"]
-    ) -> Int32[np.ndarray, "height width"]:
+    def label_map(self, fields: Fields, poses: Poses) -> Int32[np.ndarray, "height width"]:
         """Which person each pixel of the network input belongs to, counted from 0; -1 for nobody.
 
         Each cell belongs to the person at the smallest sum of squared distances; a pixel has the person of its nearest
@@ -112,7 +102,7 @@ class CoralDecoder(Decoder):
         """
         logits = array(fields.segmentation_logits)[0]
         cells = np.empty(logits.shape, dtype=np.int32)
-        _share_out_cells(array(fields.long_offsets), fields.stride, crop_xy, self.long_refinements, cells)
+        _share_out_cells(array(fields.long_offsets), fields.stride, poses.crop_xy, self.long_refinements, cells)
         height, width = ((n - 1) * fields.stride + 1 for n in logits.shape)
         labels = np.empty((height, width), dtype=np.int32)
         _enlarge(

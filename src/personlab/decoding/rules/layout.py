@@ -40,6 +40,7 @@ def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: flo
     except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
         raise InputError(f"{path}: is no readable .npz of plain arrays; give a file of fields") from error
     _check(path, arrays)
+    _check_probabilities(path, arrays["heatmap"])
     heatmaps = np.ascontiguousarray(arrays["heatmap"].astype(np.float32).transpose(2, 0, 1))
     return Fields(
         heatmap_logits=torch.logit(torch.from_numpy(heatmaps))[None],
@@ -100,9 +101,16 @@ def _check(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> None:
             raise InputError(f"{path}: {name} holds {arrays[name].dtype}, not floating-point numbers")
 
 
+def _check_probabilities(path: str | Path, heatmap: NDArray[np.float32]) -> None:
+    if ((heatmap < 0) | (heatmap > 1)).any():
+        raise InputError(f"{path}: heatmap has values outside 0..1; it holds probabilities, after the sigmoid")
+
+
 def _stride(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> int:
     if "stride" in arrays:
-        return int(arrays["stride"])
+        if arrays["stride"].size != 1 or not int(arrays["stride"].item()) >= 1:
+            raise InputError(f"{path}: stride is {arrays['stride']}, not one whole number from 1 on; give --stride")
+        return int(arrays["stride"].item())
     rows = arrays["heatmap"].shape[0]
     if "instances" in arrays and rows > 1:
         return (arrays["instances"].shape[0] - 1) // (rows - 1)

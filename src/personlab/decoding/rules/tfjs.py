@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float64
 
-from personlab.decoding.base import Decoder, array, check_options
+from personlab.decoding.base import Decoder, Poses, array, check_options, people_in_image
 from personlab.decoding.grouping import group_keypoints, walk_orders
 from personlab.decoding.rules.cells import cell_seeds
 from personlab.decoding.scoring import unexplained_means
-from personlab.geometry.affine import Affine, apply, invert
+from personlab.geometry.affine import Affine
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Fields, People
 
@@ -50,17 +49,10 @@ class TfjsDecoder(Decoder):
 
     def decode_image(self, fields: Fields, image_to_crop: Affine, image_size: tuple[int, int]) -> People:
         """Decode one image, people in the order of their seeds."""
-        crop_xy, keypoint_scores, scores = self.poses(fields)
-        return released_people(crop_xy, keypoint_scores, scores, image_to_crop)
+        return people_in_image(self.poses(fields), None, image_to_crop)
 
-    def poses(
-        self, fields: Fields
-    ) -> tuple[
-        Float64[np.ndarray, "person keypoint 2"],
-        Float64[np.ndarray, "person keypoint"],
-        Float64[np.ndarray, " person"],
-    ]:
-        """Places in `crop_xy`, scores of keypoints and scores of people in one image."""
+    def poses(self, fields: Fields) -> Poses:
+        """People of one image."""
         heatmaps, short_offsets, stride = array(fields.heatmaps), array(fields.short_offsets), fields.stride
         seeds = cell_seeds(heatmaps, short_offsets, stride, self.score_threshold)
         crop_xy, used = group_keypoints(
@@ -73,15 +65,5 @@ class TfjsDecoder(Decoder):
         keypoint_scores = np.nan_to_num(heatmaps[np.arange(len(heatmaps)), rows, columns].astype(np.float64))
         # A seed keeps the score of the cell it was found at.
         keypoint_scores[np.arange(len(used)), seeds.keypoints[used]] = seeds.scores[used]
-        return crop_xy, keypoint_scores, unexplained_means(crop_xy, keypoint_scores, self.nms_radius_px)
-
-
-def released_people(
-    crop_xy: Float64[np.ndarray, "person keypoint 2"],
-    keypoint_scores: Float64[np.ndarray, "person keypoint"],
-    scores: Float64[np.ndarray, " person"],
-    image_to_crop: Affine,
-) -> People:
-    """People in `image_xy`, without masks, in the order given."""
-    keypoints = np.concatenate([apply(invert(image_to_crop), crop_xy), keypoint_scores[..., None]], axis=-1)
-    return People(keypoints.astype(np.float32), scores.astype(np.float32))
+        scores = unexplained_means(crop_xy, keypoint_scores, self.nms_radius_px)
+        return Poses(crop_xy, keypoint_scores, keypoint_scores, scores)
