@@ -24,3 +24,13 @@ def shared() -> Path:
     if not (folder / "data" / "coco-sample").is_dir():
         pytest.skip(f"no coco-sample under {folder}: set PERSONLAB_SHARED to the folder that holds data/coco-sample")
     return folder
+
+
+@pytest.fixture(scope="session")
+def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of twelve training and five validation images of people, large enough for the embedded network."""
+    from personlab.data.synthetic import generate  # after the hook above
+
+    root = tmp_path_factory.mktemp("synthetic")
+    generate(root, train_images=12, val_images=5, size=257, seed=5, processes=1)
+    return root

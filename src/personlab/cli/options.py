@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
+from rich.console import Console
+from rich.progress import track
 
 from personlab.cli.parser_errors import nearest
 from personlab.errors import InputError
 from personlab.files import write_json
+
+_Number = TypeVar("_Number", int, float)
 
 
 def choose_command(words: list[str], commands: Collection[str]) -> str:
@@ -55,3 +59,45 @@ def write_result(result: Any, json_path: str | None) -> None:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:
         write_json(json_path, result)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a list given with commas, as `heatmaps,short_offsets`; brackets around it may stand."""
+    return [word.strip() for word in text.strip().strip("[]").split(",") if word.strip()]
+
+
+def numbers(text: str, name: str, kind: type[_Number], least: float, required: bool = True) -> list[_Number]:
+    """The numbers of a list given with commas, as `8,16`.
+
+    Args:
+        text: What was given.
+        name: What to call it in errors.
+        kind: `int` or `float`.
+        least: The smallest number that makes sense.
+        required: Whether there must be one at least.
+
+    Raises:
+        InputError: If a word is no such number or too small, or nothing was given.
+    """
+    found = []
+    for word in words_of(text):
+        try:
+            value = kind(word)
+        except ValueError:
+            raise InputError(f"{name}: {word!r} is no {'whole ' * (kind is int)}number") from None
+        if not least <= value < float("inf"):
+            raise InputError(f"{name} must be at least {least:g}, got {word}")
+        found.append(value)
+    if required and not found:
+        raise InputError(f"{name} needs a number")
+    return found
+
+
+def progress_bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
+    """A function that passes things on and shows on a terminal how far they are."""
+    console = Console(stderr=True)
+
+    def shown(things: Iterable[int]) -> Iterable[int]:
+        return track(things, text, console=console, disable=not console.is_terminal)
+
+    return shown

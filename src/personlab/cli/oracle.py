@@ -1,17 +1,25 @@
-"""`personlab oracle`: the AP that perfect fields would reach."""
+"""`personlab oracle`: the AP that perfect fields would reach, and the ladder down to a network's."""
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Iterable
+import sys
+from pathlib import Path
+from typing import Any
 
 from rich.console import Console
-from rich.progress import track
+from rich.table import Table
 
-from personlab.cli.options import make_parser, write_result
+from personlab.cli.options import make_parser, numbers, progress_bar, words_of, write_result
 from personlab.decoding import PaperDecoder
-from personlab.evaluation.oracle import run_oracle, true_fields_decoder
+from personlab.errors import InputError
+from personlab.evaluation.ladder import FIELDS, run_ladder, rungs
+from personlab.evaluation.oracle import ANNOTATIONS, Decoder, run_oracle, true_fields_decoder
+from personlab.network import PersonLab
 from personlab.skeleton import COCO, Skeleton
+from personlab.visualization.ladder import draw_ladder
+from personlab.weights.network_file import decoder_of, load_network, weights_path
 
 logger = logging.getLogger("personlab")
 DECODERS = {"true-fields": true_fields_decoder, "paper": PaperDecoder}
@@ -22,48 +30,150 @@ def run(words: list[str]) -> int:
     """Run `personlab oracle`."""
     parser = make_parser(
         "oracle",
-        "Ground truth -> targets -> decoder -> AP: what encoding and decoding alone can reach, without a network.",
+        "Ground truth -> targets -> decoder -> AP: what encoding and decoding alone can reach, without a network. "
+        "With --weights or noise it becomes a ladder: fields are exchanged one by one to see where AP is lost.",
     )
     parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
-    parser.add_argument("--data.annotations", type=str, default="annotations/person_keypoints_{split}.json")
+    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
     parser.add_argument("--data.skeleton", type=str | None, default=None, help="skeleton file, if not COCO's keypoints")
     parser.add_argument("--split", type=str, default="val2017")
-    parser.add_argument("--stride", type=int, default=8, help="output stride of the fields")
+    parser.add_argument("--stride", type=str, default="8", help="output stride of the fields; several: 8,16")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the network input, relative to the image")
-    parser.add_argument("--size", type=int | None, default=None, help="or its longer side in pixels")
+    parser.add_argument("--size", type=str | None, default=None, help="or its longer side in pixels; several: 401,801")
     parser.add_argument(
         "--decoder",
         choices=list(DECODERS),
-        default="true-fields",
-        help="true-fields: settings that suit exact fields; paper: those of the paper, for fields of networks",
+        default=None,
+        help="true-fields: settings that suit exact fields (the default without --weights); paper: those of the paper, "
+        "for fields of networks; default with --weights: the decoder that the file names",
     )
     parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
+    ladder = parser.add_argument_group("the ladder")
+    ladder.add_argument(
+        "--weights", type=str | None, default=None, help="network whose fields to exchange: a .safetensors, or embedded"
+    )
+    ladder.add_argument(
+        "--replace", type=str | None, default=None, help=f"fields to exchange, one by one: {','.join(FIELDS)} (all)"
+    )
+    ladder.add_argument(
+        "--refinements", type=str | None, default=None,
+        help="refinement steps of the network's mid and long offsets; several: 0,1,2; default: the network's own",
+    )  # fmt: skip
+    ladder.add_argument("--noise_px", type=str, default="", help="noise on true offsets, pixels; several: 2,4,8")
+    ladder.add_argument("--noise_logits", type=str, default="", help="noise on true heatmaps and segmentation")
+    ladder.add_argument("--noise_correlation_px", type=float, default=32.0, help="over how far errors are alike")
+    ladder.add_argument("--draw", type=str | None, default=None, help="draw the ladder to this picture (.png, .svg)")
     options = parser.parse_args(words[1:])
-    console = Console(stderr=True)
-
-    def progress(images: Iterable[int]) -> Iterable[int]:
-        return track(images, "decoding true fields", console=console, disable=not console.is_terminal)
-
-    skeleton = Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
+    strides = numbers(options.stride, "oracle: --stride", int, least=1)
+    sizes: list[int | None] = [None]
+    if options.size is not None:
+        sizes = list(numbers(options.size, "oracle: --size", int, least=2))
+    other_fields = bool(options.weights or options.noise_px or options.noise_logits)
+    if options.replace is not None and not other_fields:
+        raise InputError("oracle: --replace needs fields to take instead: give --weights, --noise_px or --noise_logits")
+    if options.refinements is not None and not options.weights:
+        raise InputError("oracle: --refinements are those of a network: give --weights")
+    if other_fields or options.draw or len(strides) * len(sizes) > 1:
+        return _ladder(options, strides, sizes)
+    skeleton = _skeleton(options)
     report = run_oracle(
         options.data.root,
         options.split,
-        options.stride,
+        strides[0],
         scale=options.scale,
-        size=options.size,
+        size=sizes[0],
         annotations=options.data.annotations,
         max_images=options.max_images,
-        decoder=DECODERS[options.decoder](skeleton),
+        decoder=DECODERS[options.decoder or "true-fields"](skeleton),
         skeleton=skeleton,
-        progress=progress,
+        progress=progress_bar("decoding true fields"),
     )
-    logger.info(
-        "%d images: keypoint AP %s, mask AP %s",
-        report["images"],
-        *(
-            report[kind]["AP"] if report[kind]["AP"] is None else f"{report[kind]['AP']:.4f}"
-            for kind in ("keypoints", "segmentation")
-        ),
-    )
+    logger.info("%d images: keypoint AP %s, mask AP %s", report["images"], *(_ap(report, k, 4) for k in _KINDS))
     write_result(report, options.json)
     return 0
+
+
+_KINDS = ("keypoints", "segmentation")
+
+
+def _ladder(options: Any, strides: list[int], sizes: list[int | None]) -> int:
+    """Every rung at every stride, input size and number of refinement steps."""
+    skeleton = _skeleton(options)
+    network, decoder, decoder_name = _network_and_decoder(options, skeleton)
+    steps: list[int | None] = [None]
+    if options.refinements is not None:
+        steps = list(numbers(options.refinements, "oracle: --refinements", int, least=0))
+    if options.noise_correlation_px <= 0:
+        raise InputError(f"oracle: --noise_correlation_px must be positive, got {options.noise_correlation_px}")
+    replaced = FIELDS if options.replace is None else words_of(options.replace)
+    found = rungs(
+        replaced,
+        network is not None,
+        numbers(options.noise_px, "oracle: --noise_px", float, least=0, required=False),
+        numbers(options.noise_logits, "oracle: --noise_logits", float, least=0, required=False),
+    )
+    rows = []
+    for stride, size, step in itertools.product(strides, sizes, steps):
+        if network is not None and step is not None:
+            network.mid_refinements = network.long_refinements = network.long_short_refinements = step
+        about = {"stride": stride, "size": size, "scale": options.scale, "refinement_steps": step}
+        about["decoder"] = decoder_name
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items() if value is not None)
+        scored = run_ladder(
+            options.data.root,
+            options.split,
+            found,
+            stride,
+            decoder,
+            scale=options.scale,
+            size=size,
+            network=network,
+            correlation_px=options.noise_correlation_px,
+            annotations=options.data.annotations,
+            max_images=options.max_images,
+            skeleton=skeleton,
+            progress=progress_bar(told),
+        )
+        _print_table(told, scored)
+        rows += [row | about for row in scored]
+    if options.draw:
+        draw_ladder(rows, Path(options.draw))
+    result = {"weights": options.weights, "split": options.split, "noise_correlation_px": options.noise_correlation_px}
+    write_result(result | {"rows": rows}, options.json)
+    return 0
+
+
+def _network_and_decoder(options: Any, skeleton: Skeleton) -> tuple[PersonLab | None, Decoder, str]:
+    network, decoder = None, None
+    if options.weights:
+        path = weights_path(options.weights)
+        network, metadata = load_network(path)
+        if network.skeleton != skeleton:
+            raise InputError(
+                f"{path}: its skeleton {network.skeleton.name} is not {skeleton.name} of the annotations; "
+                "give --data.skeleton"
+            )
+        decoder = decoder_of(metadata, path)
+    if options.decoder is None and decoder is not None:
+        return network, decoder, "of the weights"
+    name = options.decoder or "true-fields"
+    return network, DECODERS[name](skeleton), name
+
+
+def _skeleton(options: Any) -> Skeleton:
+    return Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
+
+
+def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
+    """Scores of the rungs."""
+    table = Table(title=title)
+    for heading in ("fields", "keypoint AP", "mask AP"):
+        table.add_column(heading, justify="left" if heading == "fields" else "right")
+    for row in rows:
+        table.add_row(row["fields"], *(_ap(row, kind, 3) for kind in _KINDS))
+    Console(file=sys.stderr).print(table)
+
+
+def _ap(report: dict[str, Any], kind: str, digits: int) -> str:
+    value = report[kind]["AP"]
+    return "none" if value is None else f"{value:.{digits}f}"

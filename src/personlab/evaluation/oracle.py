@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from personlab.data.coco import CocoAnnotations, read_annotations
 from personlab.data.collate import collate
+from personlab.data.dataset import CocoDataset
 from personlab.data.label_maps import rasterise
 from personlab.data.warp import Resize
 from personlab.decoding import PaperDecoder
@@ -27,6 +28,12 @@ from personlab.geometry import affine
 from personlab.geometry.cells import cell_centres
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import CROWD, FIRST, IGNORE, SECOND, Batch, Fields, People, Sample
+
+ANNOTATIONS = "annotations/person_keypoints_{split}.json"
+"""Where COCO's layout has the annotations of people, below the root."""
+
+DISK_RADIUS_PX = 32.0
+"""The paper's R."""
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 """Passes image indices on and shows on the way how far they are."""
@@ -49,7 +56,7 @@ def true_fields_decoder(skeleton: Skeleton = COCO) -> PaperDecoder:
     return PaperDecoder(skeleton=skeleton, hough_grid_px=2.0, nms_radius_px=5.0, cell_read="consistent", max_people=100)
 
 
-def true_fields(batch: Batch, stride: int, skeleton: Skeleton = COCO) -> Fields:
+def true_fields(batch: Batch, stride: int, skeleton: Skeleton = COCO, disk_radius_px: float = DISK_RADIUS_PX) -> Fields:
     """What a perfect network would predict for a batch on the CPU.
 
     Where annotations leave a network free, it is given the answer that serves the decoder: the tree is completed
@@ -61,11 +68,12 @@ def true_fields(batch: Batch, stride: int, skeleton: Skeleton = COCO) -> Fields:
         batch: Annotations.
         stride: Output stride.
         skeleton: Keypoints and tree.
+        disk_radius_px: Radius R of the disks, in pixels of the network input.
 
     Returns:
         Fields at this stride; probabilities of labelled keypoints and masks only, as the annotations have them.
     """
-    targets = Encoder(skeleton, complete_tree=True)(batch, stride)
+    targets = Encoder(skeleton, disk_radius_px, complete_tree=True)(batch, stride)
     labels = batch.label_maps[..., ::stride, ::stride].numpy()
     height, width = labels.shape[-2:]
     centres_xy = cell_centres(height, width, stride).flatten(1)
@@ -82,7 +90,7 @@ def run_oracle(
     stride: int,
     scale: float = 1.0,
     size: int | None = None,
-    annotations: str = "annotations/person_keypoints_{split}.json",
+    annotations: str = ANNOTATIONS,
     max_images: int | None = None,
     decoder: Decoder | None = None,
     skeleton: Skeleton = COCO,
@@ -113,19 +121,11 @@ def run_oracle(
 
     Source: none in the paper; the bound explains how much of an error is the network's.
     """
-    if size is not None and scale != 1.0:
-        raise InputError(f"oracle: both scale {scale} and size {size} are given; give one of them")
-    if max_images is not None and max_images < 1:
-        raise InputError(f"oracle: max_images must be at least 1, got {max_images}")
-    path = Path(root) / annotations.replace("{split}", split)
-    people = read_annotations(path, skeleton)
-    metric = CocoAP(path, skeleton=skeleton, only_with_keypoints=True)
-    view = Resize(longer_side=size, factor=None if size else scale)
+    metric = CocoAP(annotation_path(root, split, annotations), skeleton=skeleton, only_with_keypoints=True)
     decode = decoder or true_fields_decoder(skeleton)
     seconds: Counter[str] = Counter()
-    for image in (progress or iter)(range(len(people))[:max_images]):
-        times = [time.perf_counter()]
-        batch = collate([view(_blank_sample(people, image))], multiple=stride)
+    times = [time.perf_counter()]
+    for batch in annotated_batches(root, split, stride, scale, size, annotations, max_images, skeleton, progress):
         times.append(time.perf_counter())
         fields = true_fields(batch, stride, skeleton)
         times.append(time.perf_counter())
@@ -133,9 +133,56 @@ def run_oracle(
         times.append(time.perf_counter())
         metric.update(found, batch.image_ids.tolist())
         seconds.update(dict(zip(("read", "network", "decode"), np.diff(times).tolist(), strict=True)))
+        times = [time.perf_counter()]
     return score_report(
         metric.compute(), len(metric.image_ids), len(metric.results), seconds, metric.only_with_keypoints
     )
+
+
+def annotated_batches(
+    root: str | Path,
+    split: str,
+    multiple: int,
+    scale: float = 1.0,
+    size: int | None = None,
+    annotations: str = ANNOTATIONS,
+    max_images: int | None = None,
+    skeleton: Skeleton = COCO,
+    progress: Progress | None = None,
+    with_pixels: bool = False,
+) -> Iterator[Batch]:
+    """The images of a split one by one, resized, as batches of one.
+
+    Args:
+        root: Folder of the data set.
+        split: Name of the split.
+        multiple: Batches are padded to n * multiple + 1 pixels.
+        scale: How many times larger than the original the image gets.
+        size: Or its longer side in pixels.
+        annotations: Annotation file below the root; `{split}` stands for the split.
+        max_images: Only the first so many images.
+        skeleton: Keypoints of the annotations.
+        progress: Shows how far it is.
+        with_pixels: Whether image files are read; black images stand in otherwise.
+
+    Raises:
+        InputError: If the annotations or the options are bad, or an image cannot be read.
+    """
+    if size is not None and scale != 1.0:
+        raise InputError(f"oracle: both scale {scale} and size {size} are given; give one of them")
+    if max_images is not None and max_images < 1:
+        raise InputError(f"oracle: max_images must be at least 1, got {max_images}")
+    people = read_annotations(annotation_path(root, split, annotations), skeleton)
+    dataset = CocoDataset(people, Path(root) / split)
+    view = Resize(longer_side=size, factor=None if size else scale)
+    for image in (progress or iter)(range(len(people))[:max_images]):
+        sample = dataset.load(image) if with_pixels else _blank_sample(people, image)
+        yield collate([view(sample)], multiple=multiple)
+
+
+def annotation_path(root: str | Path, split: str, annotations: str = ANNOTATIONS) -> Path:
+    """Annotation file of a split."""
+    return Path(root) / annotations.replace("{split}", split)
 
 
 def _blank_sample(annotations: CocoAnnotations, image: int) -> Sample:

@@ -60,6 +60,11 @@ class Backbone(nn.Module, ABC):
         """Pixels a cell of the mid map."""
         return min(self.output_stride, self.max_mid_stride)
 
+    @property
+    def size_multiple(self) -> int:
+        """Images must be `n * size_multiple + 1` pixels high and wide."""
+        return self.output_stride
+
     def set_output_stride(self, stride: int) -> None:
         """Trade strides for dilations, in place and with the same weights.
 

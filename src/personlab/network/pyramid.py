@@ -53,6 +53,11 @@ class Pyramid(Backbone):
             initialise(part)
         self.set_output_stride(output_stride)
 
+    @property
+    def size_multiple(self) -> int:
+        """The trunk's largest stride."""
+        return self.trunk.max_stride
+
     def strided_steps(self) -> Iterator[tuple[int, list[nn.Conv2d]]]:
         """None: the output stride is built in."""
         return iter(())
@@ -65,7 +70,7 @@ class Pyramid(Backbone):
         Raises:
             InputError: If the images are not `n * s + 1` pixels high and wide for the trunk's largest stride s.
         """
-        coarsest = self.trunk.max_stride
+        coarsest = self.size_multiple
         if any((size - 1) % coarsest for size in images.shape[-2:]):
             raise InputError(
                 f"image of {images.shape[-2]}x{images.shape[-1]} pixels: height and width must be n * {coarsest} + 1 "

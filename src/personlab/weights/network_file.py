@@ -103,6 +103,11 @@ def embedded_path() -> Path:
     return Path(str(files("personlab.weights") / "embedded" / "tiny.safetensors"))
 
 
+def weights_path(source: str) -> Path:
+    """File of a network: `embedded` for the one of the package, anything else is a path."""
+    return embedded_path() if source == "embedded" else Path(source)
+
+
 def build_network(architecture: Mapping[str, Any], source: str) -> PersonLab:
     """Make a network from `class_path` and `init_args`.
 
