@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -42,6 +43,12 @@ def write_json(path: str | Path, content: Any) -> None:
     """
     text = json.dumps(content, indent=None if isinstance(content, list) else 2) + "\n"
     write_atomically(path, text.encode())
+
+
+def file_hash(path: str | Path) -> str:
+    """Sixteen hexadecimal digits that change with the content of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from personlab.cli import tune
 from personlab.cli.decode import Rules, make_decoder
 from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.decoding import Decoder
@@ -21,15 +22,14 @@ from personlab.geometry import affine
 
 logger = logging.getLogger("personlab")
 
-COMMANDS = ("decode",)
+COMMANDS = ("decode", "tune")
 PEOPLE = (1, 2, 5, 10, 20, 50)
 MAX_PEOPLE = 100
 
 
 def run(words: list[str]) -> int:
     """Run `personlab bench COMMAND`."""
-    choose_command(words, COMMANDS)
-    return decode(words[2:])
+    return {"decode": decode, "tune": tune.run}[choose_command(words, COMMANDS)](words[2:])
 
 
 def decode(words: list[str]) -> int:

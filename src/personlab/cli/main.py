@@ -28,7 +28,7 @@ COMMANDS = {
     "validate": ("personlab.cli.trainer", "evaluate a checkpoint on the validation split"),
     "test": ("personlab.cli.trainer", "evaluate a checkpoint on the test split"),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
-    "bench": ("personlab.cli.bench", "time a stage: bench decode"),
+    "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
     "data": ("personlab.cli.data", "make data sets: data synth"),
     "weights": ("personlab.cli.weights", "take the weights out of a checkpoint: weights extract"),

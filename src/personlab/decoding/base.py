@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -47,6 +48,27 @@ class Decoder(ABC):
     """
 
     skeleton: Skeleton
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Settings by name, as the constructor takes them; a decoder keeps each under its own name."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "skeleton"]
+        return {name: getattr(self, name) for name in names}
+
+    def with_options(self, **changed: Any) -> Self:
+        """The same decoder with other settings.
+
+        Raises:
+            InputError: If there is no such option or its value is wrong.
+        """
+        unknown = [name for name in changed if name not in self.options]
+        if unknown:
+            raise InputError(f"decoder: has no option {unknown[0]!r}; it has {', '.join(self.options)}")
+        try:
+            return type(self)(**{"skeleton": self.skeleton} | self.options | changed)
+        except TypeError as error:
+            told = ", ".join(f"{name}={value!r}" for name, value in changed.items())
+            raise InputError(f"decoder: {told}: {error}") from error
 
     def __call__(
         self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor

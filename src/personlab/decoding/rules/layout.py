@@ -53,22 +53,28 @@ def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: flo
     )
 
 
-def write_fields(path: str | Path, fields: Fields) -> None:
-    """Write the fields of a batch of one so that `read_fields` gives them back, offsets in half precision.
+def write_fields(path: str | Path, fields: Fields, exact: bool = False) -> None:
+    """Write the fields of a batch of one so that `read_fields` gives them back.
+
+    Args:
+        path: `.npz` file.
+        fields: What to write.
+        exact: Keep full precision, uncompressed; otherwise offsets get half precision, in a far smaller file.
 
     Raises:
         InputError: If the file cannot be written.
     """
     fields = fields.detach().to("cpu", torch.float32)
+    save, kept = (np.savez, torch.float32) if exact else (np.savez_compressed, torch.float16)
     edges = fields.mid_offsets.shape[1] // 2
     offsets = {"short": fields.short_offsets[0], "fwd": fields.mid_offsets[0, :edges],
                "bwd": fields.mid_offsets[0, edges:], "long": fields.long_offsets[0]}  # fmt: skip
-    arrays = {name: torch.cat([v[:, 1], v[:, 0]]).permute(1, 2, 0).half().numpy() for name, v in offsets.items()}
+    arrays = {name: torch.cat([v[:, 1], v[:, 0]]).permute(1, 2, 0).to(kept).numpy() for name, v in offsets.items()}
     try:
-        np.savez_compressed(
+        save(
             path,
             heatmap=fields.heatmaps[0].permute(1, 2, 0).numpy(),
-            seg_logit=fields.segmentation_logits[0, 0].half().numpy(),
+            seg_logit=fields.segmentation_logits[0, 0].to(kept).numpy(),
             stride=np.array(fields.stride),
             disk_radius_px=np.array(fields.disk_radius_px),
             **arrays,  # type: ignore[arg-type]

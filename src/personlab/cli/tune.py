@@ -1,0 +1,142 @@
+"""`personlab bench tune`: options of a decoder against AP and time, without running the network again."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+from personlab.cli.decode import Rules, make_decoder
+from personlab.cli.options import make_parser, progress_bar, write_result
+from personlab.data.coco import read_annotations
+from personlab.data.dataset import CocoDataset
+from personlab.decoding import Decoder
+from personlab.errors import InputError
+from personlab.evaluation.field_cache import FieldCache
+from personlab.evaluation.oracle import ANNOTATIONS, annotated_batches, annotation_path
+from personlab.evaluation.tuning import score_decoder, trials
+from personlab.files import file_hash
+from personlab.network import PersonLab
+from personlab.weights.network_file import decoder_of, load_network, weights_path
+
+logger = logging.getLogger("personlab")
+KINDS = ("keypoints", "segmentation")
+
+
+def run(words: list[str]) -> int:
+    """Run `personlab bench tune`."""
+    parser = make_parser(
+        "bench tune",
+        "Keep a network's fields of a data set once, then decode and score them with other options, as in "
+        "--vary hough_grid_px=2,4,8 --vary nms_radius_px=5,10,20.",
+    )
+    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
+    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
+    parser.add_argument("--split", type=str, default="val2017")
+    parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors, or embedded")
+    parser.add_argument("--stride", type=int | None, default=None, help="output stride; default: the network's")
+    parser.add_argument("--size", type=int | None, default=None, help="longer side of the input; default: as it is")
+    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
+    parser.add_argument("--rules", type=Rules, default="paper", help="whose rules to decode by")
+    parser.add_argument(
+        "--vary", action="append", required=True, metavar="OPTION=VALUE,...", help="an option and its values; repeat it"
+    )
+    parser.add_argument("--grid", type=bool, default=False, help="all combinations, not one option at a time")
+    parser.add_argument("--masks", type=bool, default=True, help="score masks too, which takes longer")
+    parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
+    parser.add_argument("--cache", type=str, default="runs/fields", help="folder that fields are kept in")
+    options = parser.parse_args(words)
+    varied = dict(_parse(text) for text in options.vary)
+    path = weights_path(options.weights)
+    network, metadata = load_network(path)
+    if options.stride is not None:
+        network.set_output_stride(options.stride)
+    if options.rules == "paper":
+        decoder: Decoder = decoder_of(metadata, path).with_options(masks=options.masks)
+    else:
+        decoder = make_decoder(options.rules, masks=options.masks, skeleton=network.skeleton)
+    settings = trials(varied, decoder.options, options.grid)
+    decoders = [decoder.with_options(**setting) for setting in settings]  # a wrong value is told before minutes of work
+    cache = _cached_fields(options, network, path)
+    rows: list[dict[str, Any]] = []
+    for setting, trial in zip(settings, decoders, strict=True):
+        scored = score_decoder(
+            trial,
+            cache.images(),
+            annotation_path(options.data.root, options.split, options.data.annotations),
+            with_masks=trial.options.get("masks", False),
+            only_with_keypoints=options.only_with_keypoints,
+        )
+        rows.append({"default": not rows, "options": setting, **scored})
+        logger.info("%s: keypoint AP %s", _changed(rows[-1], rows[0]), _ap(rows[-1], "keypoints"))
+    _print_table(rows)
+    about = {"weights": options.weights, "split": options.split, "stride": network.output_stride, "size": options.size}
+    write_result(about | {"rules": options.rules, "rows": rows}, options.json)
+    return 0
+
+
+def _cached_fields(options: Any, network: PersonLab, weights: Path) -> FieldCache:
+    """The network's fields, read from disk where they were made before."""
+    people = read_annotations(
+        annotation_path(options.data.root, options.split, options.data.annotations), network.skeleton
+    )
+    data_hash = CocoDataset(people, Path(options.data.root) / options.split).content_hash()
+    key = {"weights": file_hash(weights), "data": data_hash, "stride": network.output_stride, "size": options.size}
+    cache = FieldCache(options.cache, key | {"images": options.max_images})
+    if cache.complete:
+        logger.info("fields: from %s", cache.folder)
+        return cache
+    logger.info("fields: running the network, kept in %s", cache.folder)
+    batches = annotated_batches(
+        options.data.root,
+        options.split,
+        network.backbone.size_multiple,
+        size=options.size,
+        annotations=options.data.annotations,
+        max_images=options.max_images,
+        skeleton=network.skeleton,
+        progress=progress_bar("running the network"),
+        with_pixels=True,
+    )
+    cache.fill(network, batches)
+    return cache
+
+
+def _parse(text: str) -> tuple[str, list[Any]]:
+    """`name=1,2,null` as a name and values."""
+    name, _, values = text.partition("=")
+    try:
+        found = OmegaConf.to_container(OmegaConf.create(f"[{values}]"))
+    except Exception:  # every YAML library error has its own class
+        found = None
+    if not isinstance(found, list) or not found:
+        raise InputError(f"bench tune: --vary {text}: expected OPTION=VALUE,VALUE, such as hough_grid_px=2,4")
+    return name.strip(), found
+
+
+def _changed(row: dict[str, Any], default: dict[str, Any]) -> str:
+    """What a trial does otherwise than the default."""
+    options = row["options"] if row is default else dict(row["options"].items() - default["options"].items())
+    told = ", ".join(f"{name} {value}" for name, value in options.items())
+    return f"default: {told}" if row is default else told
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    """Scores of each setting beside those of the default, which comes first."""
+    table = Table(title="options of the decoder; the first line is the default")
+    table.add_column("options")
+    for heading in ("keypoint AP", "mask AP", "ms an image"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        table.add_row(_changed(row, rows[0]), *(_ap(row, k) for k in KINDS), f"{row['decode_ms']:.2f}")
+    Console(file=sys.stderr).print(table)
+
+
+def _ap(row: dict[str, Any], kind: str) -> str:
+    value = row[kind].get("AP")
+    return "none" if value is None else f"{value:.3f}"
