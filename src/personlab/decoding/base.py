@@ -1,10 +1,13 @@
-"""What every decoder does the same way: check the fields, take them to the CPU, decode image by image."""
+"""What every decoder does the same way: check the fields, take them to the CPU, decode its images in threads."""
 
 from __future__ import annotations
 
 import inspect
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -73,7 +76,7 @@ class Decoder(ABC):
     def __call__(
         self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor
     ) -> list[People]:
-        """Decode a batch.
+        """Decode a batch, in as many threads as `torch.get_num_threads()` tells and there are images.
 
         Args:
             fields: Refined fields of the network input (`crop_xy`).
@@ -89,10 +92,14 @@ class Decoder(ABC):
         self.check(fields)
         fields = fields.detach().to("cpu", torch.float32)
         matrices = image_to_crop.cpu() if isinstance(image_to_crop, Tensor) else image_to_crop
-        return [
-            self.decode_image(fields[n], matrix, (int(size[0]), int(size[1])))
+        images = [
+            (fields[n], matrix, (int(size[0]), int(size[1])))
             for n, (matrix, size) in enumerate(zip(np.asarray(matrices, dtype=np.float64), image_sizes, strict=True))
         ]
+        threads = min(torch.get_num_threads(), len(images))
+        if threads <= 1:
+            return [self.decode_image(*image) for image in images]
+        return list(_pool(threads, os.getpid()).map(lambda image: self.decode_image(*image), images))
 
     def warm_up(self) -> None:
         """Have numba compile or load all kernels, so that a clock started afterwards measures decoding alone.
@@ -135,6 +142,12 @@ class Decoder(ABC):
         Returns:
             Its people in `image_xy`.
         """
+
+
+@lru_cache(maxsize=1)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads that wait for images; their own for every process, since a forked one has none of its parent's."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="decode")
 
 
 def people_in_image(poses: Poses, masks: list[dict[str, Any]] | None, image_to_crop: Affine) -> People:
