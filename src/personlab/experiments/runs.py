@@ -7,24 +7,17 @@ import json
 import os
 import platform
 import secrets
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from personlab.errors import InputError
 from personlab.evaluation.results import write_json
 from personlab.experiments.launch import shared_run_id
-
-_VERSIONED = (
-    "personlab", "torch", "lightning", "torchmetrics", "albumentations", "opencv-python-headless", "pycocotools",
-    "jsonargparse", "omegaconf", "numba", "numpy", "wandb",
-)  # fmt: skip
+from personlab.experiments.provenance import git_state, now, versions
 
 
 @dataclass(frozen=True)
@@ -121,10 +114,10 @@ def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dic
         devices: The hardware, in words.
         data_hash: Content hash of each part of the data; a resumed run notes its own beside the first one's.
     """
-    now = _now()
+    started = now()
     if run.card.is_file():
         card = json.loads(run.card.read_text(encoding="utf-8"))
-        card.setdefault("resumed", []).append({"start": now, "argv": sys.argv, "data_hash": data_hash})
+        card.setdefault("resumed", []).append({"start": started, "argv": sys.argv, "data_hash": data_hash})
         card |= {"status": "running", "end": None}
     else:
         card = {
@@ -132,13 +125,13 @@ def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dic
             "run_id": run.run_id,
             "status": "running",
             "argv": sys.argv,
-            "git": _git_state(),
+            "git": git_state(),
             "config_hash": hashlib.sha256(run.config.read_bytes()).hexdigest()[:16],
             "data_hash": data_hash,
             "seed": seed,
-            "versions": {"python": platform.python_version(), **_versions()},
+            "versions": versions(),
             "devices": devices,
-            "start": now,
+            "start": started,
             "end": None,
         }
     write_json(run.card, card)
@@ -147,7 +140,7 @@ def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dic
 def finish_card(run: RunDirectory, status: str) -> None:
     """Note how a run ended: `finished`, `interrupted` or `failed`."""
     card = json.loads(run.card.read_text(encoding="utf-8"))
-    write_json(run.card, card | {"status": status, "end": _now()})
+    write_json(run.card, card | {"status": status, "end": now()})
 
 
 def describe_devices(accelerator: str) -> str:
@@ -155,29 +148,3 @@ def describe_devices(accelerator: str) -> str:
     if accelerator == "cuda":
         return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     return f"{accelerator}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, {platform.machine()}"
-
-
-def _now() -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _VERSIONED:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def _git_state() -> dict[str, Any]:
-    """Commit of the source tree that runs, and whether it has changes; empty when it is not a git checkout."""
-    here = Path(__file__).resolve().parent
-    try:
-        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()  # type: ignore[call-overload]
-        changes = subprocess.run(["git", "status", "--porcelain"], **ask).stdout.strip()  # type: ignore[call-overload]
-    except (OSError, subprocess.SubprocessError):
-        return {}
-    return {"commit": commit, "dirty": bool(changes)}
