@@ -16,7 +16,7 @@ import torch
 from personlab.decoding import PaperDecoder
 from personlab.encoding import Encoder
 from personlab.evaluation.oracle import true_fields
-from personlab.evaluation.scenes import HEIGHT, WIDTH, crowd, median_ms
+from personlab.evaluation.scenes import SIZE, crowd, median_ms
 
 STRIDE = 8
 
@@ -45,7 +45,7 @@ def main() -> None:
     for row in rows:
         sys.stdout.write("| " + " | ".join(str(value) for value in row.values()) + " |\n")
     if options.json:
-        options.json.write_text(json.dumps({"image": [HEIGHT, WIDTH], "stride": STRIDE, "rows": rows}, indent=2) + "\n")
+        options.json.write_text(json.dumps({"image": SIZE, "stride": STRIDE, "rows": rows}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

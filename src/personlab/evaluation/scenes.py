@@ -11,10 +11,15 @@ import cv2
 import numpy as np
 import torch
 
+from personlab.errors import InputError
 from personlab.evaluation.oracle import true_fields
-from personlab.structures import FIRST, Batch, Fields
+from personlab.geometry.cells import valid_size
+from personlab.structures import FIRST, MAX_PEOPLE, Batch, Fields
 
-HEIGHT, WIDTH = 481, 641
+SIZE = (481, 641)
+"""(height, width) of made-up crowds, in pixels, where no other is asked for."""
+MIN_SIZE = 65
+"""Fewest pixels a crowd's image may be high or wide: people of a few pixels say nothing."""
 STANDING = np.array(
     [
         (0, -0.80), (0.02, -0.83), (-0.02, -0.83), (0.05, -0.82), (-0.05, -0.82), (0.12, -0.65), (-0.12, -0.65),
@@ -25,23 +30,37 @@ STANDING = np.array(
 """A standing person of height 1 around its middle, in the order of COCO's keypoints."""
 
 
-def crowd(people: int, seed: int = 0) -> Batch:
-    """One image with so many standing people, smaller the more there are, at random places."""
+def crowd(people: int, seed: int = 0, size: tuple[int, int] = SIZE) -> Batch:
+    """One image with so many standing people, smaller the more there are, at random places.
+
+    Args:
+        people: How many, at least 1.
+        seed: Other places.
+        size: (height, width) of the image in pixels.
+
+    Raises:
+        InputError: If there are too few or too many people, or the image is too small to stand in.
+    """
+    height, width = size
+    if not 1 <= people <= MAX_PEOPLE:
+        raise InputError(f"a crowd of {people} people: give 1 to {MAX_PEOPLE}")
+    if min(size) < MIN_SIZE:
+        raise InputError(f"a crowd in {height}x{width} pixels: give at least {MIN_SIZE} of height and width")
     rng = np.random.default_rng(seed)
-    height_px = 380 / max(people, 1) ** 0.35
+    height_px = 380 * min(height / SIZE[0], width / SIZE[1]) / people**0.35
     keypoints = np.full((people, 17, 3), 2.0, np.float32)
-    labels = np.zeros((3, HEIGHT, WIDTH), np.uint8)
+    labels = np.zeros((3, height, width), np.uint8)
     for p in range(people):
-        middle = rng.uniform((0.1 * WIDTH, 0.8 * height_px), (0.9 * WIDTH, HEIGHT - 0.12 * height_px))
+        middle = rng.uniform((0.1 * width, 0.8 * height_px), (0.9 * width, height - 0.12 * height_px))
         keypoints[p, :, :2] = middle + STANDING * height_px * rng.uniform(0.8, 1.0)
         hull = cv2.convexHull(keypoints[p, :, :2].astype(np.int32))
         cv2.fillPoly(labels[FIRST], [hull], p + 1)
     return Batch(
-        images=torch.zeros(1, 3, HEIGHT, WIDTH, dtype=torch.uint8),
+        images=torch.zeros(1, 3, height, width, dtype=torch.uint8),
         keypoints=torch.from_numpy(keypoints)[None],
         label_maps=torch.from_numpy(labels)[None],
         image_ids=torch.tensor([1]),
-        image_sizes=torch.tensor([[HEIGHT, WIDTH]]),
+        image_sizes=torch.tensor([[height, width]]),
         image_to_crop=torch.eye(2, 3, dtype=torch.float64)[None],
         sample_valid=torch.tensor([True]),
     )
@@ -68,9 +87,25 @@ class Scene:
         return height, width
 
 
-def crowd_scene(people: int, stride: int, seed: int = 0) -> Scene:
-    """A crowd with the noise of a network: errors of 2, 4 and 6 px (short, mid, long), heatmaps that peak at .9."""
-    fields = true_fields(crowd(people, seed), stride)
+def crowd_scene(people: int, stride: int, seed: int = 0, size: tuple[int, int] = SIZE) -> Scene:
+    """A crowd with the noise of a network: errors of 2, 4 and 6 px (short, mid, long), heatmaps that peak at .9.
+
+    Args:
+        people: How many, at least 1.
+        stride: Output stride of the fields.
+        seed: Other places and other noise.
+        size: (height, width) of the image in pixels, both `n * stride + 1`.
+
+    Raises:
+        InputError: If the size does not fit the stride, or `crowd` cannot be made.
+    """
+    fitting = tuple(valid_size(n, stride) for n in size)
+    if fitting != tuple(size):
+        raise InputError(
+            f"a crowd in {size[0]}x{size[1]} pixels: height and width must be n * {stride} + 1 at stride {stride}, "
+            f"such as {fitting[0]}x{fitting[1]}"
+        )
+    fields = true_fields(crowd(people, seed, size), stride)
     generator = torch.Generator().manual_seed(seed)
 
     def noisy(offsets: torch.Tensor, sigma_px: float) -> torch.Tensor:
@@ -89,17 +124,24 @@ def crowd_scene(people: int, stride: int, seed: int = 0) -> Scene:
     return Scene(f"crowd{people:02d}_s{stride:02d}", people, fields)
 
 
-def times_ms(function: Callable[[], object], runs: int) -> list[float]:
-    """Time of each call, after one that does not count."""
+def times_ms(function: Callable[[], object], runs: int, device: str = "cpu") -> list[float]:
+    """Time of each call, after one that does not count; a GPU is waited for before and after each."""
+
+    def wait() -> None:
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+
     function()
     times = []
     for _ in range(runs):
+        wait()
         started = time.perf_counter()
         function()
+        wait()
         times.append(1e3 * (time.perf_counter() - started))
     return times
 
 
-def median_ms(function: Callable[[], object], runs: int) -> float:
+def median_ms(function: Callable[[], object], runs: int, device: str = "cpu") -> float:
     """Median time of a call, after one that does not count."""
-    return statistics.median(times_ms(function, runs))
+    return statistics.median(times_ms(function, runs, device))
