@@ -1,17 +1,16 @@
 """Time our decoder beside the released ones: `python -m benchmarks.peers [--scenes DIR] [--json FILE]`.
 
 Needs Node.js; installs `@tensorflow-models/posenet` and `@tensorflow-models/body-pix` below `benchmarks/peers` from npm
-the first time. Both sides decode fields that lie in memory, in one thread, a few runs each by turns; told is the median
-of all runs. Peers' masks are those of BodyPix's CPU code matching all 17 keypoints, from the binary mask of persons on;
-ours include that step.
+the first time. Both sides decode fields that lie in memory, in one thread, a few runs each by turns; told are median
+and quartiles of all runs. Peers' masks are those of BodyPix's CPU code matching all 17 keypoints, from the binary mask
+of persons on; ours include that step.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
+import shlex
 import shutil
 import statistics
 import subprocess
@@ -25,9 +24,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.tables import peers_table
 from personlab.cli.bench import MAX_PEOPLE, load_scenes
 from personlab.decoding import PaperDecoder
 from personlab.evaluation.scenes import Scene
+from personlab.experiments.provenance import provenance
+from personlab.files import write_json
 from personlab.geometry import affine
 from personlab.visualization.fields import upscale
 
@@ -119,25 +121,26 @@ def compare(scene: Scene, peers: Peers, turns: int) -> dict[str, Any]:
                 kept += [answer["ms"]] * (turn > 0)
     ours_poses, ours_all, peer_poses, peer_masks = (statistics.median(values) for values in vars(times).values())
     ours_masks = ours_all - ours_poses
+    names = ("poses_ms", "poses_and_masks_ms", "peer_poses_ms", "peer_masks_ms")
     return {
-        "scene": scene.name, "people": scene.people, "stride": scene.fields.stride, "found": len(people),
-        "peer_found": answer["people"], "poses_ms": ours_poses, "peer_poses_ms": peer_poses,
-        "poses_ratio": peer_poses / ours_poses, "masks_ms": ours_masks, "peer_masks_ms": peer_masks,
-        "masks_ratio": peer_masks / ours_masks,
+        "scene": scene.name, "people": scene.people, "stride": scene.fields.stride, "size": scene.size,
+        "found": len(people), "peer_found": answer["people"],
+        "poses_ms": ours_poses, "peer_poses_ms": peer_poses, "poses_ratio": peer_poses / ours_poses,
+        "masks_ms": ours_masks, "peer_masks_ms": peer_masks, "masks_ratio": peer_masks / ours_masks,
+        "quartiles": {name: quartiles(values) for name, values in zip(names, vars(times).values(), strict=True)},
     }  # fmt: skip
 
 
-def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
-    lines = [
-        "| people | stride | poses, ms | PoseNet, ms | times faster | masks, ms | BodyPix, ms | times faster |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        values = [f"{row[k]:.2f}" for k in ("poses_ms", "peer_poses_ms")] + [f"{row['poses_ratio']:.0f}"]
-        values += [f"{row['masks_ms']:.2f}", f"{row['peer_masks_ms']:.0f}", f"{row['masks_ratio']:.0f}"]
-        lines.append(f"| {row['people']} | {row['stride']} | " + " | ".join(values) + " |")
-    return "\n".join(lines) + "\n"
+def quartiles(values: list[float]) -> list[float]:
+    """The values that a quarter and three quarters of all are below."""
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [low, high]
+
+
+def versions() -> dict[str, str]:
+    """Of Node.js and of the released decoders."""
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    return {"node": node, **json.loads((HERE / "package.json").read_text())["dependencies"]}
 
 
 def main() -> None:
@@ -148,22 +151,23 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=5, help=f"of {RUNS_A_TURN} runs each")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args()
+    if options.turns < 1:
+        parser.error("--turns must be at least 1")
     torch.set_num_threads(1)
+    about = provenance(shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]))
     scenes = [scene for scene in load_scenes(options.scenes) if Path(scene.name).match(options.match)]
+    if not scenes:
+        parser.error(f"--match {options.match}: no scene is called so")
     peers = Peers()
     rows = []
     for scene in scenes:
         rows.append(compare(scene, peers, options.turns))
         row = rows[-1]
         sys.stderr.write(f"{scene.name}: poses {row['poses_ratio']:.1f}x, masks {row['masks_ratio']:.1f}x\n")
-    sys.stdout.write(table(rows))
+    sys.stdout.write(peers_table({"rows": rows}) + "\n")
     if options.json:
-        about = {
-            "runs": options.turns * RUNS_A_TURN,
-            "cpu": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-        }
-        options.json.write_text(json.dumps(about | {"rows": rows}, indent=2) + "\n")
+        runs = options.turns * RUNS_A_TURN
+        write_json(options.json, {**about, "peers": versions(), "threads": 1, "runs": runs, "rows": rows})
 
 
 if __name__ == "__main__":
