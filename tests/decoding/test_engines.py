@@ -98,6 +98,18 @@ def test_auto_is_numba_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.gpu
+def test_a_batch_on_a_gpu() -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    crowd = paint(standing((70, 80), (90, 84), (140, 90)), 26, 32)
+    fields = noisy(stack(crowd, empty(26, 32), paint(standing((120, 100)), 26, 32)))
+    for options in ({}, {"cell_read": "consistent", "hough_grid_px": 2.0}):
+        found = [decode(fields.to(device), "auto", **options) for device in ("cpu", "cuda")]
+        for first, second in zip(*found, strict=True):
+            assert_same(first, second)
+
+
+@pytest.mark.gpu
 def test_golden_scenes_on_a_gpu(shared: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU")
