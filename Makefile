@@ -5,11 +5,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DATA ?=
 SYNTHETIC := data/synthetic
+SCENES ?= $(wildcard ../shared/golden/decoders)
+MATCH ?= *_noisy
+RESULTS := benchmarks/results
 DEMO_ROOT := $(if $(DATA),$(DATA),$(SYNTHETIC))
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check bench clean
+.PHONY: help setup demo test test-slow check bench bench-peers clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,8 +51,13 @@ check: setup  ## lint, format and types
 	@echo "== ruff, format, mypy =="
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: setup  ## time encoding and decoding on this machine
-	@$(BIN)/python -m benchmarks.stages
+bench: setup  ## time decoding, and rewrite the tables of README and docs (SCENES=FOLDER of fields, SCENES= for made-up crowds)
+	@$(BIN)/personlab bench decode $(if $(SCENES),--scenes $(SCENES)) --json $(RESULTS)/decode.json
+	@$(BIN)/python -m benchmarks.report
+
+bench-peers: setup  ## the same beside PoseNet and BodyPix, which npm brings (of SCENES those that MATCH, default *_noisy)
+	@$(BIN)/python -m benchmarks.peers $(if $(SCENES),--scenes $(SCENES) --match '$(MATCH)') --json $(RESULTS)/peers.json
+	@$(BIN)/python -m benchmarks.report
 
 clean:  ## remove the virtual environment and caches; runs and data stay
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

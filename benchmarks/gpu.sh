@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# On a machine with a CUDA GPU and personlab installed: do both engines find the same people, and how long does the one
+# on the GPU take? Writes benchmarks/results/decode_gpu.json and rewrites the tables. PYTHON=... picks the interpreter,
+# PERSONLAB_SHARED=... names the folder that holds the golden scenes.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+python=${PYTHON:-python}
+
+"$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' \
+  || { echo "benchmarks/gpu.sh: $python sees no CUDA GPU" >&2; exit 2; }
+"$python" -m pytest -m gpu -rs tests/decoding tests/cli/test_bench.py
+"$python" -m personlab.cli.main bench decode --device cuda --batch 8 --size '[1001, 1401]' --people 30 --stride 8 \
+  --engine torch --json benchmarks/results/decode_gpu.json
+"$python" -m benchmarks.report
