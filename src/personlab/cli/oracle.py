@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.evaluation.ladder import FIELDS, run_ladder, rungs
 from personlab.evaluation.oracle import ANNOTATIONS, Decoder, run_oracle, true_fields_decoder
+from personlab.experiments.provenance import provenance
 from personlab.network import PersonLab
 from personlab.skeleton import COCO, Skeleton
 from personlab.visualization.ladder import draw_ladder
@@ -74,7 +76,7 @@ def run(words: list[str]) -> int:
     if options.refinements is not None and not options.weights:
         raise InputError("oracle: --refinements are those of a network: give --weights")
     if other_fields or options.draw or len(strides) * len(sizes) > 1:
-        return _ladder(options, strides, sizes)
+        return _ladder(words, options, strides, sizes)
     skeleton = _skeleton(options)
     report = run_oracle(
         options.data.root,
@@ -96,7 +98,7 @@ def run(words: list[str]) -> int:
 _KINDS = ("keypoints", "segmentation")
 
 
-def _ladder(options: Any, strides: list[int], sizes: list[int | None]) -> int:
+def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int | None]) -> int:
     """Every rung at every stride, input size and number of refinement steps."""
     skeleton = _skeleton(options)
     network, decoder, decoder_name = _network_and_decoder(options, skeleton)
@@ -116,9 +118,9 @@ def _ladder(options: Any, strides: list[int], sizes: list[int | None]) -> int:
     for stride, size, step in itertools.product(strides, sizes, steps):
         if network is not None and step is not None:
             network.mid_refinements = network.long_refinements = network.long_short_refinements = step
-        about = {"stride": stride, "size": size, "scale": options.scale, "refinement_steps": step}
-        about["decoder"] = decoder_name
-        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in about.items() if value is not None)
+        setting = {"stride": stride, "size": size, "scale": options.scale, "refinement_steps": step}
+        setting["decoder"] = decoder_name
+        told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in setting.items() if value is not None)
         scored = run_ladder(
             options.data.root,
             options.split,
@@ -135,11 +137,12 @@ def _ladder(options: Any, strides: list[int], sizes: list[int | None]) -> int:
             progress=progress_bar(told),
         )
         _print_table(told, scored)
-        rows += [row | about for row in scored]
+        rows += [row | setting for row in scored]
     if options.draw:
         draw_ladder(rows, Path(options.draw))
-    result = {"weights": options.weights, "split": options.split, "noise_correlation_px": options.noise_correlation_px}
-    write_result(result | {"rows": rows}, options.json)
+    origin = provenance(shlex.join(["personlab", *words]))
+    about = {"weights": options.weights, "split": options.split, "noise_correlation_px": options.noise_correlation_px}
+    write_result(origin | about | {"rows": rows}, options.json)
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from personlab.errors import InputError
 from personlab.evaluation.field_cache import FieldCache
 from personlab.evaluation.oracle import ANNOTATIONS, annotated_batches, annotation_path
 from personlab.evaluation.tuning import score_decoder, trials
+from personlab.experiments.provenance import provenance
 from personlab.files import file_hash
 from personlab.network import PersonLab
 from personlab.weights.network_file import decoder_of, load_network, weights_path
@@ -75,7 +77,13 @@ def run(words: list[str]) -> int:
         rows.append({"default": not rows, "options": setting, **scored})
         logger.info("%s: keypoint AP %s", _changed(rows[-1], rows[0]), _ap(rows[-1], "keypoints"))
     _print_table(rows)
-    about = {"weights": options.weights, "split": options.split, "stride": network.output_stride, "size": options.size}
+    about: dict[str, Any] = {
+        "weights": options.weights,
+        "split": options.split,
+        "stride": network.output_stride,
+        "size": options.size,
+    }
+    about = provenance(shlex.join(["personlab", "bench", "tune", *words])) | about
     write_result(about | {"rules": options.rules, "rows": rows}, options.json)
     return 0
 
