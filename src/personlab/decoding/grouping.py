@@ -56,14 +56,21 @@ def walk(
         person[target, 1] = y
 
 
-@njit(cache=True, nogil=True)
-def is_taken(people: NDArray[np.float64], count: int, k: int, x: float, y: float, radius_px: float) -> bool:
-    """Whether one of the first `count` people has keypoint k within `radius_px` of a place."""
+@njit(cache=True, nogil=True, inline="always")
+def is_taken(places: NDArray[np.float64], count: int, x: float, y: float, radius_px: float) -> bool:
+    """Whether one of the first `count` of the places `(2, person)` of a keypoint is within `radius_px` of (x, y)."""
     for n in range(count):
-        dx, dy = people[n, k, 0] - x, people[n, k, 1] - y
+        dx, dy = places[0, n] - x, places[1, n] - y
         if dx * dx + dy * dy <= radius_px * radius_px:
             return True
     return False
+
+
+@njit(cache=True, nogil=True)
+def remember(person: NDArray[np.float64], n: int, places: NDArray[np.float64]) -> None:
+    """Note the keypoints of the n-th person in `(keypoint, 2, person)`, where those of one type lie side by side."""
+    for k in range(len(person)):
+        places[k, 0, n], places[k, 1, n] = person[k]
 
 
 @njit(cache=True, nogil=True)
@@ -84,18 +91,20 @@ def _group(
 ) -> int:
     """Write the people to `people`, at most as many as it has rows, and their seeds to `used`; returns how many."""
     count = 0
+    places = np.empty((len(heatmaps), 2, len(people)))
     for n in range(len(seed_keypoints)):
         k = seed_keypoints[n]
         x, y = seed_xy[n]
         if count == len(people):
             break
-        if not is_taken(people, count, k, x, y, nms_radius_px):
+        if not is_taken(places[k], count, x, y, nms_radius_px):
             people[count, k, 0] = x
             people[count, k, 1] = y
             walk(
                 heatmaps, short_offsets, mid_offsets, stride, orders[k],
                 short_refinements, edge_read, short_read, people[count],
             )  # fmt: skip
+            remember(people[count], count, places)
             used[count] = n
             count += 1
     return count
@@ -162,11 +171,13 @@ def _select(
 ) -> int:
     """As `_group`, where the walks are done already."""
     count = 0
+    places = np.empty((walked.shape[1], 2, len(people)))
     for n in range(len(seed_keypoints)):
         if count == len(people):
             break
-        if not is_taken(people, count, seed_keypoints[n], seed_xy[n, 0], seed_xy[n, 1], nms_radius_px):
+        if not is_taken(places[seed_keypoints[n]], count, seed_xy[n, 0], seed_xy[n, 1], nms_radius_px):
             people[count] = walked[n]
+            remember(people[count], count, places)
             used[count] = n
             count += 1
     return count

@@ -26,15 +26,18 @@ def _vote(
 ) -> None:
     """Add the votes of all cells to `votes`, each `weight` times the cell's probability."""
     keypoints, height, width = heatmaps.shape
+    a_cell, to_grid = np.float32(stride), np.float32(1.0 / grid_px)
+    least, scale = np.float32(MIN_VOTE_PROBABILITY), np.float32(weight)
     for k in range(keypoints):
         plane = votes[k]
         for i in range(height):
+            top = np.float32(i) * a_cell
             for j in range(width):
                 p = heatmaps[k, i, j]
-                if p > MIN_VOTE_PROBABILITY:
-                    x = j * stride + short_offsets[k, 0, i, j]
-                    y = i * stride + short_offsets[k, 1, i, j]
-                    splat(plane, x / grid_px, y / grid_px, p * weight)
+                if p > least:
+                    x = (np.float32(j) * a_cell + short_offsets[k, 0, i, j]) * to_grid
+                    y = (top + short_offsets[k, 1, i, j]) * to_grid
+                    splat(plane, x, y, p * scale)
 
 
 def hough_maps(

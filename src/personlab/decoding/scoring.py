@@ -9,6 +9,7 @@ from jaxtyping import Float32, Float64
 from numba import njit
 from numpy.typing import NDArray
 
+from personlab.decoding.grouping import is_taken
 from personlab.geometry.kernels import bilinear_at
 
 MIN_SCALE_PX = 8.0
@@ -54,21 +55,26 @@ def _row_sums(
 
 
 @njit(cache=True, nogil=True)
-def _gaussian(centre: float, nearest: int, variance: float, falloff: NDArray[np.float32]) -> None:
+def _gaussian(centre: float, nearest: int, variance: float, shrink: float, falloff: NDArray[np.float32]) -> None:
     """Fill `falloff` with exp(-(j - centre)^2 / (2 variance)) for j = `nearest` - half ... `nearest` + half.
 
-    A step outwards multiplies by a factor that itself shrinks by a constant, so that three exponentials do for all.
+    A step outwards multiplies by a factor that itself shrinks by a constant, `shrink` = exp(-1 / variance), which is
+    also the product of both directions' first factors; so two more exponentials do for all.
     """
     half = len(falloff) // 2
     away = nearest - centre
-    shrink = math.exp(-1.0 / variance)
-    for direction in (-1, 1):
-        value = math.exp(-(away**2) / (2.0 * variance))
-        factor = math.exp(-(2.0 * direction * away + 1.0) / (2.0 * variance))
-        for step in range(half + 1):
-            falloff[half + direction * step] = value
-            value *= factor
-            factor *= shrink
+    middle = math.exp(-(away**2) / (2.0 * variance))
+    up = math.exp(-(2.0 * away + 1.0) / (2.0 * variance))
+    down = shrink / up
+    falloff[half] = middle
+    low = high = middle
+    for step in range(1, half + 1):
+        low *= down
+        high *= up
+        falloff[half - step] = low
+        falloff[half + step] = high
+        down *= shrink
+        up *= shrink
 
 
 @njit(cache=True, nogil=True)
@@ -94,8 +100,9 @@ def _expected_oks(
         return 0.0
     half = len(columns) // 2
     nearest_x, nearest_y = math.floor(x + 0.5), math.floor(y + 0.5)
-    _gaussian(x, nearest_x, variance, columns)
-    _gaussian(y, nearest_y, variance, rows)
+    shrink = math.exp(-1.0 / variance)
+    _gaussian(x, nearest_x, variance, shrink, columns)
+    _gaussian(y, nearest_y, variance, shrink, rows)
     weights = columns[left - nearest_x + half : right - nearest_x + half]
     for j in range(left, right):
         away[j - left] = (j - x) ** 2
@@ -179,17 +186,14 @@ def _unexplained(
 ) -> None:
     """Fill `means`, one a person, for people in score order."""
     keypoints = people.shape[1]
+    places = np.empty((keypoints, 2, len(people)))  # those of one type side by side
     for n in range(len(people)):
         kept = 0.0
         for k in range(keypoints):
-            taken = False
-            for better in range(n):
-                dx, dy = people[n, k, 0] - people[better, k, 0], people[n, k, 1] - people[better, k, 1]
-                if dx * dx + dy * dy <= radius_px * radius_px:
-                    taken = True
-                    break
-            if not taken:
+            x, y = people[n, k]
+            if not is_taken(places[k], n, x, y, radius_px):
                 kept += keypoint_scores[n, k]
+            places[k, 0, n], places[k, 1, n] = x, y
         means[n] = kept / keypoints
 
 

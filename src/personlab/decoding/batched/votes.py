@@ -34,19 +34,22 @@ def hough_maps(
     images, keypoints, height, width = heatmaps.shape
     rows, columns = (int((n - 1) * stride / grid_px) + 1 for n in (height, width))
     image, keypoint, i, j = (heatmaps > MIN_VOTE_PROBABILITY).nonzero(as_tuple=True)
-    offsets = short_offsets[image, keypoint, :, i, j].double()
-    x, y = (j * stride + offsets[:, 0]) / grid_px, (i * stride + offsets[:, 1]) / grid_px
+    # In single precision, as the other engine: what lies within rounding of a tie falls the same way there.
+    offsets = short_offsets[image, keypoint, :, i, j]
+    x, y = (j * stride + offsets[:, 0]) * (1.0 / grid_px), (i * stride + offsets[:, 1]) * (1.0 / grid_px)
     voting = (x > -1) & (y > -1) & (x < columns) & (y < rows)  # false for what is not a number, too
     x, y, plane = x[voting], y[voting], (image * keypoints + keypoint)[voting]
-    votes = heatmaps[image, keypoint, i, j][voting].double() * (stride**2 / (math.pi * disk_radius_px**2))
+    votes = heatmaps[image, keypoint, i, j][voting] * (stride**2 / (math.pi * disk_radius_px**2))
     left, top = x.floor(), y.floor()
-    u, v = x - left, y - top
+    below = votes * (y - top)
+    above = votes - below
+    u = x - left
     total = torch.zeros(images * keypoints * rows * columns, dtype=torch.float32, device=heatmaps.device)
-    for row, row_share in ((top.long(), 1 - v), (top.long() + 1, v)):
-        for column, column_share in ((left.long(), 1 - u), (left.long() + 1, u)):
+    for row, of_row in ((top.long(), above), (top.long() + 1, below)):
+        of_right = of_row * u
+        for column, share in ((left.long(), of_row - of_right), (left.long() + 1, of_right)):
             inside = (row >= 0) & (row < rows) & (column >= 0) & (column < columns)
             cell = (plane * rows + row) * columns + column
-            share = (votes * row_share * column_share).float()
             total.index_add_(0, torch.where(inside, cell, 0), torch.where(inside, share, 0.0))
     return total.view(images, keypoints, rows, columns)
 

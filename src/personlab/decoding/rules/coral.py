@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from personlab.decoding.base import Decoder, Poses, array, check_options, people_in_image
-from personlab.decoding.grouping import is_taken, walk, walk_orders
+from personlab.decoding.grouping import is_taken, remember, walk, walk_orders
 from personlab.decoding.reads import READS, follow
 from personlab.decoding.rules.cells import LOGIT_LIMIT, cell_seeds, label_rles
 from personlab.decoding.scoring import soft_nms_scores
@@ -133,12 +133,13 @@ def _group_scored(
     """
     count = 0
     keypoints = len(heatmaps)
+    places = np.empty((keypoints, 2, len(people)))
     for n in range(len(seed_keypoints)):
         k = seed_keypoints[n]
         x, y = seed_xy[n]
         if count == len(people):
             break
-        if is_taken(people, count, k, x, y, nms_radius_px):
+        if is_taken(places[k], count, x, y, nms_radius_px):
             continue
         people[count, k, 0] = x
         people[count, k, 1] = y
@@ -149,6 +150,7 @@ def _group_scored(
             logit = bilinear_at(logits[k], people[count, k, 0] / stride, people[count, k, 1] / stride)
             scores[count, k] = 1.0 / (1.0 + np.exp(-logit))
         if scores[count].mean() >= score_threshold:
+            remember(people[count], count, places)
             count += 1
     return count
 
