@@ -1,4 +1,4 @@
-"""The rules of the released decoders give what these decoders gave on the golden scenes."""
+"""The rules of the released decoders give what these decoders gave on the golden scenes, in the same order."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.optimize import linear_sum_assignment
 
 from personlab.decoding import BodyPixDecoder, TfjsDecoder
-from personlab.decoding.base import Poses
 from personlab.decoding.rules.layout import read_fields
 from tests.decoding.scenes import IDENTITY
 
@@ -54,15 +52,8 @@ def test_tfjs_poses(shared: Path, scene: str, config: str) -> None:
     found = np.concatenate([people.keypoints, np.zeros((len(people), 1, 3))], axis=1)
     found[:, 17, 2] = people.scores
     expected = expected_people(reference["poses"][config])
-    if not scene.endswith("flat"):
-        assert len(found) == len(expected)
-        assert_same(found, expected)
-    elif config == "all":
-        # Tied maxima: who comes first is the queue's affair, so people are compared as sets.
-        assert abs(len(found) - len(expected)) <= (scene.startswith("n50"))
-        distance = np.abs(found[:, None, :17, :2] - expected[None, :, :17, :2]).mean(axis=(2, 3))
-        rows, columns = linear_sum_assignment(distance)
-        assert distance[rows, columns].max() < 2e-3
+    assert len(found) == len(expected)
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize(("key", "matched"), [("refine8_clamped", 5), ("refine8_clamped_kp17", 17)])
@@ -75,15 +66,10 @@ def test_bodypix_masks(shared: Path, scene: str, key: str, matched: int) -> None
     decoder = BodyPixDecoder(
         max_people=max_people, score_threshold=threshold, nms_radius_px=radius, matched_keypoints=matched
     )
-    if scene.endswith("flat"):  # the people of tied maxima come in an order of their own
-        people = expected_people(reference["poses"]["all"])
-        poses = Poses(people[:, :17, :2], people[:, :17, 2], people[:, :17, 2], people[:, 17, 2])
-    else:
-        poses = decoder.poses(fields)
+    poses = decoder.poses(fields)
     labels = decoder.label_map(fields, poses)
     index = reference["instances"][key]["pose_index"]
     runs = np.array(reference["instances"][key]["label_rle"]).reshape(-1, 2)
     expected = np.repeat(runs[:, 0], runs[:, 1]).reshape(size)
     expected = np.array([-1, *index])[expected]
-    # Poses are rounded where they are taken from the file: a pixel between two people may fall to either.
-    assert (labels != expected).sum() <= (3 if scene.endswith("flat") else 0)
+    assert (labels != expected).sum() == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int32, Int64
 from numba import njit
 from numpy.typing import NDArray
 
@@ -38,6 +38,49 @@ def _tied_peaks(heatmaps: NDArray[np.float32], threshold: float, found: NDArray[
     return count
 
 
+@njit(cache=True, nogil=True)
+def _sink(scores: NDArray[np.float32], queue: NDArray[np.int64], last: int) -> None:
+    """Move what lies at the head of a queue that ends at place `last` down to where it belongs."""
+    place = 0
+    while 2 * place <= last:
+        below = 2 * place
+        if below < last and scores[queue[below]] < scores[queue[below + 1]]:
+            below += 1
+        if not scores[queue[place]] < scores[queue[below]]:
+            break
+        queue[place], queue[below] = queue[below], queue[place]
+        place = below
+
+
+@njit(cache=True, nogil=True)
+def _drain(scores: NDArray[np.float32], queue: NDArray[np.int64], order: NDArray[np.int64]) -> None:
+    """Fill an empty queue with everything there is, in turn, then write to `order` how it comes out."""
+    for n in range(len(scores)):
+        queue[n] = n
+        place = n
+        while place > 0 and scores[queue[place // 2]] < scores[queue[place]]:
+            queue[place], queue[place // 2] = queue[place // 2], queue[place]
+            place //= 2
+    for n in range(len(scores)):
+        last = len(scores) - 1 - n
+        order[n] = queue[0]
+        queue[0] = queue[last]
+        _sink(scores, queue, last - 1)
+
+
+def queue_order(scores: Float32[np.ndarray, " seed"]) -> Int64[np.ndarray, " seed"]:
+    """The order in which scores leave the released decoders' queue, best first, when they enter it as they stand.
+
+    Equal scores leave as the queue's shape has it: a binary heap whose place n lies below place n // 2, so that place 0
+    has place 1 alone below it. Whoever wants the same people where maxima are tied needs the same order.
+
+    Source: released decoders in the browser.
+    """
+    order = np.empty(len(scores), dtype=np.int64)
+    _drain(np.ascontiguousarray(scores), np.empty_like(order), order)
+    return order
+
+
 def cell_seeds(
     heatmaps: Float32[np.ndarray, "keypoint height width"],
     short_offsets: Float32[np.ndarray, "keypoint 2 height width"],
@@ -53,13 +96,16 @@ def cell_seeds(
         threshold: Smallest probability of a seed.
 
     Returns:
-        Seeds, best first; their places are finite, since a cell with an undefined offset is no seed.
+        Seeds, best first, tied ones as `queue_order` has them; their places are finite, since a cell with an undefined
+        offset is no seed.
 
     Source: released decoders in the browser and for edge devices.
     """
     found = np.empty(heatmaps.size, dtype=np.int64)
     peaks = found[: _tied_peaks(heatmaps, threshold, found)]
-    peaks = peaks[np.argsort(-heatmaps.ravel()[peaks], kind="stable")]
+    # They enter the queue cell by cell, at each cell keypoint by keypoint.
+    peaks = peaks[np.argsort(peaks % heatmaps[0].size, kind="stable")]
+    peaks = peaks[queue_order(heatmaps.ravel()[peaks])]
     k, i, j = np.unravel_index(peaks, heatmaps.shape)
     xy = np.stack([j, i], axis=-1) * float(stride) + short_offsets[k, :, i, j]
     finite = np.isfinite(xy).all(axis=-1)
