@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -21,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from benchmarks.peers.released import HERE, Peers
 from benchmarks.tables import peers_table
 from personlab.cli.bench import MAX_PEOPLE, load_scenes
 from personlab.decoding import PaperDecoder
@@ -33,63 +32,28 @@ from personlab.files import write_json
 from personlab.geometry import affine
 from personlab.visualization.fields import upscale
 
-HERE = Path(__file__).parent
 RUNS_A_TURN = 20
 PERSON = 0.7
 """BodyPix's threshold for pixels of persons."""
 
 
-class Peers:
-    """The process that runs the released decoders."""
+def load(peers: Peers, scene: Scene, folder: Path) -> None:
+    """Hand a scene over, in the layout of the released models."""
+    fields = scene.fields
+    edges = fields.mid_offsets.shape[1] // 2
 
-    def __init__(self) -> None:
-        """Install them if need be, and start."""
-        if shutil.which("node") is None:
-            sys.exit("benchmarks.peers: needs Node.js (node and npm) on the path")
-        if not (HERE / "node_modules").is_dir():
-            # BodyPix asks for a newer tfjs than PoseNet; both run with the one that is pinned.
-            command = ["npm", "install", "--legacy-peer-deps", "--no-audit", "--no-fund", "--no-package-lock"]
-            subprocess.run(command, cwd=HERE, check=True)
-        self.process = subprocess.Popen(
-            ["node", "decode.js"], cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+    def vectors(offsets: torch.Tensor) -> torch.Tensor:
+        return torch.cat([offsets[:, 1], offsets[:, 0]]).permute(1, 2, 0)
 
-    def ask(self, **command: str) -> dict[str, Any]:
-        """One command, one answer."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit("benchmarks.peers: the released decoders ended; their message stands above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
-
-    def load(self, scene: Scene, folder: Path) -> None:
-        """Hand a scene over, in the layout of the released models."""
-        fields = scene.fields
-        edges = fields.mid_offsets.shape[1] // 2
-
-        def vectors(offsets: torch.Tensor) -> torch.Tensor:
-            return torch.cat([offsets[:, 1], offsets[:, 0]]).permute(1, 2, 0)
-
-        persons = upscale(fields.segmentation[0, 0].numpy(), fields.stride) > PERSON
-        maps = {
-            "heatmap": fields.heatmaps[0].permute(1, 2, 0),
-            "short": vectors(fields.short_offsets[0]),
-            "fwd": vectors(fields.mid_offsets[0, :edges]),
-            "bwd": vectors(fields.mid_offsets[0, edges:]),
-            "long": vectors(fields.long_offsets[0]),
-            "persons": torch.from_numpy(persons),
-        }
-        about: dict[str, Any] = {"height": scene.size[0], "width": scene.size[1], "stride": fields.stride, "maps": {}}
-        for name, values in maps.items():
-            array = np.ascontiguousarray(values.numpy(), dtype=np.float32)
-            array.tofile(folder / f"{name}.f32")
-            about["maps"][name] = {"file": f"{name}.f32", "shape": list(array.shape)}
-        (folder / "scene.json").write_text(json.dumps(about))
-        self.ask(load=str(folder / "scene.json"))
+    maps = {
+        "heatmap": fields.heatmaps[0].permute(1, 2, 0),
+        "short": vectors(fields.short_offsets[0]),
+        "fwd": vectors(fields.mid_offsets[0, :edges]),
+        "bwd": vectors(fields.mid_offsets[0, edges:]),
+        "long": vectors(fields.long_offsets[0]),
+        "persons": upscale(fields.segmentation[0, 0].numpy(), fields.stride) > PERSON,
+    }
+    peers.load(maps, scene.size, fields.stride, folder)
 
 
 @dataclass
@@ -105,7 +69,7 @@ class Times:
 def compare(scene: Scene, peers: Peers, turns: int) -> dict[str, Any]:
     """Time one scene on both sides by turns."""
     with tempfile.TemporaryDirectory() as folder:
-        peers.load(scene, Path(folder))
+        load(peers, scene, Path(folder))
     poses, everything = (PaperDecoder(masks=masks, max_people=MAX_PEOPLE) for masks in (False, True))
     arguments = (scene.fields, affine.identity()[None], [scene.size])
     times = Times()
