@@ -46,6 +46,7 @@ class Recipe:
         stride: Output stride.
         variant: One of `VARIANTS`.
         cells: Rows and columns of the maps.
+        room: Hips of two people are at least this far apart, in heights of a person, where that much room is.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class Recipe:
     stride: int
     variant: str
     cells: tuple[int, int]
+    room: float = 0.45
 
     @property
     def size(self) -> tuple[int, int]:
@@ -67,14 +69,29 @@ class Recipe:
 
 
 def random_recipe(seed: int) -> Recipe:
-    """A recipe with everything drawn by its seed; large images and crowds are rare, since they take long."""
+    """A recipe with everything drawn by its seed; large images are rare, and some people are given no room."""
     rng = np.random.default_rng((seed, 0))
     stride = int(rng.choice((8, 16)))
     variant = str(rng.choice(VARIANTS))
+    room = float(rng.choice((0.0, 0.45)))
     if rng.random() < 0.08:
-        return Recipe(seed, int(rng.integers(10, 51)), stride, variant, (480 // stride + 1, 640 // stride + 1))
+        return Recipe(seed, int(rng.integers(10, 51)), stride, variant, (480 // stride + 1, 640 // stride + 1), room)
     rows, columns = (int(n) for n in rng.integers(128 // stride, 330 // stride, 2) + 1)
-    return Recipe(seed, int(rng.choice((1, 1, 2, 2, 3, 5, 8, 12))), stride, variant, (rows, columns))
+    return Recipe(seed, int(rng.choice((1, 1, 2, 2, 3, 5, 8, 12))), stride, variant, (rows, columns), room)
+
+
+def _hips(recipe: Recipe, rng: np.random.Generator, heights: Array) -> Array:
+    """Places of the hips, most of the body in the frame; a place that keeps no distance is drawn again, 200 times."""
+    height_px, width_px = recipe.size
+    hips = np.empty((0, 2))
+    for height in heights:
+        low, high = (0.15 * height, 0.4 * height), (width_px - 0.15 * height, height_px - 0.42 * height)
+        for _ in range(200):
+            place = rng.uniform(np.minimum(low, high), np.maximum(low, high))
+            if (np.linalg.norm(hips - place, axis=-1) >= recipe.room * height).all():
+                break
+        hips = np.concatenate([hips, place[None]])
+    return hips
 
 
 def _people(recipe: Recipe, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -82,7 +99,7 @@ def _people(recipe: Recipe, rng: np.random.Generator) -> tuple[Array, Array]:
     height_px, width_px = recipe.size
     heights = np.sort(height_px * 0.83 * recipe.people**-0.37 * rng.uniform(0.6, 1.0, recipe.people))
     people = np.zeros((recipe.people, 17, 3))
-    for person, height in zip(people, heights, strict=True):
+    for person, height, hips in zip(people, heights, _hips(recipe, rng, heights), strict=True):
         body = STANDING * (rng.uniform(0.3, 1.0), 1.0)
         for source, target in BONES:
             bend = rng.normal(0, 0.5)
@@ -93,7 +110,7 @@ def _people(recipe: Recipe, rng: np.random.Generator) -> tuple[Array, Array]:
                 body[keypoint] += turn @ length - length
         lean = rng.normal(0, 0.2)
         turn = np.array([(math.cos(lean), -math.sin(lean)), (math.sin(lean), math.cos(lean))])
-        person[:, :2] = rng.uniform((0, 0.2 * height_px), (width_px, 0.9 * height_px)) + body @ turn.T * height
+        person[:, :2] = hips + body @ turn.T * height
         person[:, 2] = 2
     labelled = ((people[..., :2] >= 0) & (people[..., :2] < (width_px, height_px))).all(axis=-1)
     if recipe.variant == "missing":
