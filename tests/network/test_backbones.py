@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from personlab.errors import InputError
-from personlab.network import Backbone, MobileNetV2, ResNet
+from personlab.network import Backbone, MobileNetV1, MobileNetV2, ResNet
 
 SMALL: dict[str, Callable[[], Backbone]] = {
     "basic": lambda: ResNet(blocks=(1, 2, 2, 2), width=4, stem="small", output_stride=32),
@@ -15,6 +15,8 @@ SMALL: dict[str, Callable[[], Backbone]] = {
     "equal widths": lambda: ResNet(blocks=(1, 1, 1, 1), width=(4, 4, 4, 4), stem="small", output_stride=32),
     "bottleneck": lambda: ResNet(depth=50, width=4, output_stride=32),
     "mobilenet": lambda: MobileNetV2(width_mult=0.1, output_stride=32, last_layer=True),
+    "mobilenet v1": lambda: MobileNetV1(depth_multiplier=0.125, output_stride=32),
+    "mobilenet v1, folded": lambda: MobileNetV1(depth_multiplier=0.125, output_stride=32, norm="none", wide_tail=False),
 }
 
 
@@ -192,6 +194,8 @@ def test_mobilenet_has_torchvision_s_names(last_layer: bool) -> None:
         lambda: ResNet(blocks=(1, 1), width=4, output_stride=12),
         lambda: MobileNetV2(output_stride=64),
         lambda: MobileNetV2(width_mult=0.0),
+        lambda: MobileNetV1(output_stride=64),
+        lambda: MobileNetV1(depth_multiplier=0.01),
     ],
 )
 def test_impossible_sizes_are_refused(build: Callable[[], Backbone]) -> None:

@@ -2,6 +2,7 @@
 
 from personlab.network.backbone import Backbone
 from personlab.network.heads import Heads
+from personlab.network.mobilenet_v1 import MobileNetV1
 from personlab.network.mobilenet_v2 import MobileNetV2
 from personlab.network.normalization import FrozenBatchNorm2d, Norm, make_norm
 from personlab.network.personlab import PersonLab
@@ -13,6 +14,7 @@ __all__ = [
     "Backbone",
     "FrozenBatchNorm2d",
     "Heads",
+    "MobileNetV1",
     "MobileNetV2",
     "Norm",
     "PersonLab",
