@@ -1,7 +1,7 @@
 """Backbones, heads and refinement: image -> Fields."""
 
 from personlab.network.backbone import Backbone
-from personlab.network.heads import Heads
+from personlab.network.heads import HEAD_NAMES, Heads
 from personlab.network.mobilenet_v1 import MobileNetV1
 from personlab.network.mobilenet_v2 import MobileNetV2
 from personlab.network.normalization import FrozenBatchNorm2d, Norm, make_norm
@@ -11,6 +11,7 @@ from personlab.network.refinement import refine, refine_long_offsets, refine_mid
 from personlab.network.resnet import ResNet
 
 __all__ = [
+    "HEAD_NAMES",
     "Backbone",
     "FrozenBatchNorm2d",
     "Heads",

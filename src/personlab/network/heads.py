@@ -13,6 +13,8 @@ from personlab.structures import Fields
 HEATMAP_PRIOR, SEGMENTATION_PRIOR = 0.05, 0.2
 """Probabilities an untrained network puts out: about the share of positive cells, so that the first steps of training
 are not spent on learning that most cells are background."""
+HEAD_NAMES = ("heatmaps", "short_offsets", "mid_offsets", "segmentation", "long_offsets")
+"""The heads, as in `Heads` and in weight files."""
 _WEIGHT_SCALE = 0.1
 
 

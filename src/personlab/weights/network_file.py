@@ -15,10 +15,10 @@ from torch import Tensor
 from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.imports import leaves
-from personlab.network import PersonLab
+from personlab.network import HEAD_NAMES, Backbone, PersonLab
 from personlab.weights.files import load_into, load_weights, save_weights
 
-_ARCHITECTURE, _DECODER = "network", "decoder"
+_ARCHITECTURE, _DECODER, _BACKBONE, _HEADS = "network", "decoder", "backbone", "heads"
 _Built = TypeVar("_Built")
 
 
@@ -98,6 +98,41 @@ def decoder_of(metadata: Mapping[str, str], path: str | Path) -> PaperDecoder:
     return _build(PaperDecoder, _DECODER, _described(metadata, _DECODER, path), str(path))
 
 
+def heads_of(metadata: Mapping[str, str], path: str | Path) -> tuple[str, ...]:
+    """The heads of a network that were trained; those of the others put out nothing of use.
+
+    Args:
+        metadata: As `load_network` gives it.
+        path: The file, for errors.
+
+    Returns:
+        Names of `HEAD_NAMES`, in that order: all of them unless the file says otherwise. Without `segmentation` and
+        `long_offsets` there are no masks.
+
+    Raises:
+        InputError: If the file names other heads.
+    """
+    if _HEADS not in metadata:
+        return HEAD_NAMES
+    try:
+        named = json.loads(metadata[_HEADS])
+    except ValueError:
+        named = None
+    if not isinstance(named, list) or not all(name in HEAD_NAMES for name in named):
+        raise InputError(f"{path}: its heads are {metadata[_HEADS]!r}, but a PersonLab has {', '.join(HEAD_NAMES)}")
+    return tuple(name for name in HEAD_NAMES if name in named)
+
+
+def architecture_of(metadata: Mapping[str, str], path: str | Path) -> dict[str, Any] | None:
+    """`class_path` and `init_args` of the network that a file holds, or of its backbone; None if it names neither.
+
+    Raises:
+        InputError: If what it names is no mapping.
+    """
+    name = next((name for name in (_ARCHITECTURE, _BACKBONE) if name in metadata), None)
+    return None if name is None else _described(metadata, name, path)
+
+
 def embedded_path() -> Path:
     """The small trained network that comes with the package: synthetic people, for tests, notebooks and first steps."""
     return Path(str(files("personlab.weights") / "embedded" / "tiny.safetensors"))
@@ -119,6 +154,15 @@ def build_network(architecture: Mapping[str, Any], source: str) -> PersonLab:
         InputError: If the architecture is unknown or its arguments are wrong.
     """
     return _build(PersonLab, _ARCHITECTURE, architecture, source)
+
+
+def build_backbone(architecture: Mapping[str, Any], source: str) -> Backbone:
+    """Make a backbone alone, see `build_network`.
+
+    Raises:
+        InputError: If the architecture is unknown or its arguments are wrong.
+    """
+    return _build(Backbone, _BACKBONE, architecture, source)  # type: ignore[type-abstract]
 
 
 def _described(metadata: Mapping[str, str], name: str, path: str | Path) -> dict[str, Any]:
