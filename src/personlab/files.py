@@ -45,10 +45,15 @@ def write_json(path: str | Path, content: Any) -> None:
     write_atomically(path, text.encode())
 
 
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits, as `sha256sum` prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def file_hash(path: str | Path) -> str:
     """Sixteen hexadecimal digits that change with the content of a file."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256(path)[:16]
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -1,8 +1,10 @@
-"""`personlab weights extract`: what stands in the file."""
+"""`personlab weights`: what stands in the files that it writes, and what it tells of them."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,11 @@ import torch
 from omegaconf import OmegaConf
 
 from personlab.cli.main import main
-from personlab.weights.network_file import decoder_of, load_network
+from personlab.files import sha256
+from personlab.network import MobileNetV2
+from personlab.weights.imagenet import load_imagenet
+from personlab.weights.network_file import decoder_of, embedded_path, load_network
+from tests.weights.released import POSE_HEADS, mobilenet, write
 from tests.weights.test_network_file import ARCHITECTURE, DECODER, small_network
 
 
@@ -53,3 +59,110 @@ def test_a_checkpoint_outside_a_run_is_told(tmp_path, capsys) -> None:
     torch.save({"state_dict": {}}, tmp_path / "lone.ckpt")
     assert main(["weights", "extract", str(tmp_path / "lone.ckpt"), "-o", str(tmp_path / "x.safetensors")]) == 2
     assert "lies in no run directory" in capsys.readouterr().err
+
+
+def told(words: list[str], capsys) -> dict:
+    assert main([*words, "--json", "-"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_an_imported_network_is_described(tmp_path, capsys) -> None:
+    model, output = write(tmp_path, mobilenet(8), "uint16"), tmp_path / "made.safetensors"
+    words = ["weights", "import", "tfjs", str(model), "-o", str(output)]
+    made = told([*words, "--licence", "Apache-2.0", "--half", "true"], capsys)
+    found = told(["weights", "inspect", str(output)], capsys)
+    assert found == made
+    assert found["holds"] == "network"
+    assert found["backbone"] == "MobileNetV1"
+    assert (found["output_stride"], found["output_strides"], found["missing"]) == (8, [2, 4, 8, 16, 32], 0)
+    counts = {"heatmaps": 17, "short_offsets": 34, "mid_offsets": 64, "segmentation": 1, "long_offsets": 34}
+    assert found["heads"] == {name: {"channels": n, "trained": True} for name, n in counts.items()}
+    assert found["keypoints"][:2] == ["nose", "left_eye"]
+    assert found["edges"][:2] == [["nose", "left_eye"], ["left_eye", "left_ear"]]
+    assert found["dtypes"] == {"float16": 64}
+    network, _ = load_network(output)
+    assert found["parameters"] == sum(p.numel() for p in network.parameters())
+    assert found["licence"] == "Apache-2.0"
+    assert found["source"]["sha256"] == sha256(model)
+    assert found["sha256"] == sha256(output)
+    assert set(found["skipped_heads"]) == {"part_heatmap", "part_offset"}
+    assert found["refinements"] == {"mid": 2, "long": 2, "long_short": 2}
+
+
+def test_heads_that_are_not_there_are_told(tmp_path, capsys) -> None:
+    model, output = write(tmp_path, mobilenet(heads=POSE_HEADS)), tmp_path / "made.safetensors"
+    assert main(["weights", "import", "tfjs", str(model), "-o", str(output)]) == 0
+    assert "no heads for masks" in capsys.readouterr().err
+    assert main(["weights", "inspect", str(output)]) == 0
+    text = capsys.readouterr().out
+    assert "heatmaps: 17 channels\n" in text
+    assert "segmentation: 1 channels, not in the released network: zero\n" in text
+    assert "unknown; see where the file came from\n" in text
+
+
+def test_an_imagenet_file_becomes_a_backbone(tmp_path, capsys) -> None:
+    torch.manual_seed(0)
+    source = MobileNetV2(last_layer=True)
+    classifier = {"classifier.1.weight": torch.ones(10, 4), "classifier.1.bias": torch.ones(10)}
+    torch.save(source.state_dict() | classifier, tmp_path / "mobilenet_v2.pth")
+    output = tmp_path / "made.safetensors"
+    words = ["weights", "import", "torchvision", str(tmp_path / "mobilenet_v2.pth"), "-o", str(output)]
+    assert main(words) == 2
+    assert "give --architecture mobilenet_v2|resnet50" in capsys.readouterr().err
+    found = told([*words, "--architecture", "mobilenet_v2"], capsys)
+    assert (found["holds"], found["backbone"], found["missing"]) == ("backbone", "MobileNetV2", 0)
+    assert found["source"]["format"] == "torchvision"
+    assert "heads" not in found
+    for last_layer in (True, False):
+        target = MobileNetV2(norm="frozen", last_layer=last_layer)
+        assert not load_imagenet(target, output).missing
+        assert torch.equal(target.features[5].conv[0][0].weight, source.features[5].conv[0][0].weight)
+    assert main(["weights", "inspect", str(output)]) == 0
+    assert "MobileNetV2" in capsys.readouterr().out
+
+
+def test_our_own_files_are_described(checkpoint, tmp_path, capsys) -> None:
+    embedded = told(["weights", "inspect", str(embedded_path())], capsys)
+    assert (embedded["backbone"], embedded["output_strides"], embedded["missing"]) == ("Pyramid", [8], 0)
+    assert embedded["licence"] == "not recorded"
+    assert embedded["notes"]["seed"] == "0"
+    in_a_run = told(["weights", "inspect", str(checkpoint)], capsys)
+    assert (in_a_run["holds"], in_a_run["backbone"], in_a_run["missing"]) == ("network", "ResNet", 0)
+    # Away from its run, a checkpoint has no architecture.
+    (tmp_path / "lone.ckpt").write_bytes(checkpoint.read_bytes())
+    alone = told(["weights", "inspect", str(tmp_path / "lone.ckpt")], capsys)
+    assert alone["holds"] == "tensors"
+    assert alone["tensors"] == in_a_run["tensors"] == len(small_network().state_dict())
+    assert "heads" not in alone
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["inspect", "nowhere.safetensors"], "nowhere.safetensors: no such weight file"),
+        (["inspect", "text.safetensors"], "text.safetensors: not a whole safetensors file"),
+        (["inspect", "text.ckpt"], "text.ckpt: "),
+        (["import", "tfjs", "nowhere.json", "-o", "x.safetensors"], "nowhere.json: cannot be read"),
+        (["import", "tfjs", "text.json", "-o", "x.pth"], "text.json: not JSON"),
+        (["import", "tfjs", "text.json", "-o", "x.safetensors", "--architecture", "resnet50"], "for torchvision files"),
+        (["import", "keras", "text.json", "-o", "x.safetensors"], "no format 'keras'; there are tfjs, torchvision"),
+        (["import", "torchvision", "text.pth", "-o", "x.safetensors", "--architecture", "vgg"], "this reads mobilenet"),
+        (["import", "tfjs", "text.json"], "output"),
+        (["export"], "has no command 'export'"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(words, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for suffix in ("safetensors", "ckpt", "json", "pth"):
+        (tmp_path / f"text.{suffix}").write_text("hello")
+    assert main(["weights", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert "Traceback" not in error
+    assert not (tmp_path / "x.safetensors").exists()
+
+
+def test_looking_at_weights_needs_no_trainer() -> None:
+    code = "import personlab.cli.weights, sys; sys.exit('lightning' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

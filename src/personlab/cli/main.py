@@ -31,7 +31,10 @@ COMMANDS = {
     "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
     "data": ("personlab.cli.data", "make data sets: data synth"),
-    "weights": ("personlab.cli.weights", "take the weights out of a checkpoint: weights extract"),
+    "weights": (
+        "personlab.cli.weights",
+        "take weights out of runs, import released ones, look into files: weights extract, import, inspect",
+    ),
 }
 
 logger = logging.getLogger("personlab")

@@ -66,15 +66,16 @@ def save_weights(
     write_atomically(path, safetensors.torch.save(tensors, metadata=dict(metadata or {})))
 
 
-def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_weights(path: str | Path, as_stored: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors by name and the metadata of a weight file.
 
     Args:
         path: A `.safetensors` file, or a PyTorch file (`.pth`, `.pt`, `.ckpt`, `.bin`) of tensors; of a checkpoint with
             a `state_dict` entry, that entry is read.
+        as_stored: Whether float16 and bfloat16 stay what they are; otherwise they become float32.
 
     Returns:
-        Tensors on the CPU, float16 and bfloat16 turned into float32, and the metadata (empty for PyTorch files).
+        Tensors on the CPU and the metadata (empty for PyTorch files).
 
     Raises:
         InputError: If the file is missing, damaged, of another kind, or holds anything that could run code.
@@ -88,7 +89,9 @@ def load_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         state, metadata = _read_pytorch(path), {}
     else:
         raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
-    return {name: t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for name, t in state.items()}, metadata
+    if not as_stored:
+        state = {n: t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for n, t in state.items()}
+    return state, metadata
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") -> LoadReport:

@@ -1,0 +1,113 @@
+"""What a weight file holds: architecture, heads, channel names, numbers, where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from personlab.files import sha256
+from personlab.network import HEAD_NAMES, Backbone, PersonLab
+from personlab.weights.files import load_into, load_weights
+from personlab.weights.network_file import architecture_of, build_backbone, build_network, heads_of
+
+NO_LICENCE = "not recorded"
+_SOURCE = "source_"
+_TOLD_ELSEWHERE = ("network", "backbone", "decoder", "heads", "skipped_heads", "licence", "output_stride")
+
+
+def inspect_weights(path: str | Path, architecture: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe a weight file without running anything in it.
+
+    Args:
+        path: A `.safetensors` file, or a PyTorch file of tensors such as a checkpoint.
+        architecture: `class_path` and `init_args` of the network, for a file that does not tell; None takes the file's.
+
+    Returns:
+        For JSON: `file`, `bytes`, `sha256`, `holds` (`network`, `backbone` or `tensors`), `tensors`, `parameters` (all
+        numbers but statistics and counters, as far as the architecture is known), `dtypes` (tensors by type, as
+        stored), `licence`, `source`, `notes` (all other metadata). Where the architecture is known, `backbone`,
+        `output_stride`, `output_strides` (those it can run at), `missing` (tensors it has and the file has not) and
+        `architecture`. For a whole network, `heads` (name: `channels`, and `trained`, False for what the released
+        network did not have), `mid_supervision`, `skipped_heads`, `keypoints`, `edges` (pairs of names, parent first),
+        `disk_radius_px`, `refinements` and `decoder`.
+
+    Raises:
+        InputError: If the file is missing or damaged, or names an architecture that cannot be built.
+    """
+    path = Path(path)
+    state, metadata = load_weights(path, as_stored=True)
+    if any(name.startswith("network.") for name in state):  # a whole task
+        state = {n.removeprefix("network."): t for n, t in state.items() if n.startswith("network.")}
+    described = architecture or architecture_of(metadata, path)
+    found: dict[str, Any] = {
+        "file": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": sha256(path),
+        "holds": "tensors",
+        "tensors": len(state),
+        "parameters": sum(t.numel() for t in state.values() if t.is_floating_point()),
+        "dtypes": dict(Counter(str(t.dtype).removeprefix("torch.") for t in state.values())),
+        "licence": metadata.get("licence", NO_LICENCE),
+        "source": {n.removeprefix(_SOURCE): _read(text) for n, text in metadata.items() if n.startswith(_SOURCE)},
+        "notes": {
+            n: _read(text) for n, text in metadata.items() if n not in _TOLD_ELSEWHERE and not n.startswith(_SOURCE)
+        },
+    }
+    if described is None:
+        return found
+    with torch.device("meta"):  # no memory, and no time for initial values
+        if "backbone" in described.get("init_args", {}):
+            network = build_network(described, str(path))
+            found |= _built("network", network, network.backbone, state) | _network(network, metadata, path)
+        else:
+            backbone = build_backbone(described, str(path))
+            found |= _built("backbone", backbone, backbone, state)
+    return {**found, "architecture": described}
+
+
+def _built(kind: str, whole: nn.Module, backbone: Backbone, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    empty = {name: tensor.to("meta") for name, tensor in state.items()}
+    strides = [2**i for i in range(10) if backbone.min_stride <= 2**i <= backbone.max_stride]
+    return {
+        "holds": kind,
+        "parameters": sum(p.numel() for p in whole.parameters()),
+        "backbone": type(backbone).__name__,
+        "output_stride": backbone.output_stride,
+        "output_strides": strides,
+        "missing": len(load_into(whole, empty).missing),
+    }
+
+
+def _network(network: PersonLab, metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
+    trained = heads_of(metadata, path)
+    names = network.skeleton.keypoint_names
+    heads = {name: getattr(network.heads, name).out_channels for name in HEAD_NAMES}
+    return {
+        "heads": {name: {"channels": count, "trained": name in trained} for name, count in heads.items()},
+        "mid_supervision": network.mid_heads is not None,
+        "skipped_heads": _read(metadata.get("skipped_heads", "{}")),
+        "keypoints": list(names),
+        "edges": [[names[a], names[b]] for a, b in network.skeleton.edges],
+        "disk_radius_px": network.disk_radius_px,
+        "refinements": {
+            "mid": network.mid_refinements,
+            "long": network.long_refinements,
+            "long_short": network.long_short_refinements,
+        },
+        "decoder": _read(metadata.get("decoder", "null")),
+    }
+
+
+def _read(text: str) -> Any:
+    """What JSON says, where it is JSON with a structure; otherwise the text as it stands, so that hashes stay text."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, dict | list) or value is None else text
