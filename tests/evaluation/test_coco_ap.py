@@ -262,3 +262,17 @@ def test_bad_annotation_files_are_told_in_one_line(tmp_path, text, told) -> None
     with pytest.raises(InputError, match=rf"bad\.json: .*{told}") as error:
         CocoAP(path)
     assert "\n" not in str(error.value)
+
+
+def test_leaving_out_people_without_keypoints_is_about_masks_alone() -> None:
+    content = _annotations({1: [BOX["left"], BOX["right"]]})
+    content["annotations"][1].update(keypoints=[0] * 6, num_keypoints=0)
+    scores = {}
+    for left_out in (False, True):
+        metric = CocoAP(content, skeleton=PAIR, only_with_keypoints=left_out)
+        metric.update([_people((BOX["right"], 0.9), (BOX["left"], 0.8))], [1])
+        scores[left_out] = metric.compute()
+    # COCO's evaluation of keypoints neither rewards nor punishes who is found on somebody without any.
+    assert scores[False]["keypoints/AP"] == scores[True]["keypoints/AP"] == pytest.approx(1)
+    assert scores[False]["segmentation/AP"] == pytest.approx(1)
+    assert scores[True]["segmentation/AP"] == pytest.approx(0.5, abs=0.01)

@@ -42,8 +42,8 @@ class Encoder:
             even those whose disk reaches into it.
         complete_tree: Give unlabelled keypoints offsets of all three kinds as if they were labelled, but no heatmap, at
             the cell nearest to their inferred place. Without, offsets there are left to the network, and where it has
-            not learnt a sensible answer from others the tree breaks: true fields alone lose a seventh of their AP. Meant
-            for the bound of true fields and for learning a few images by heart.
+            not learnt a sensible answer from others the tree breaks: true fields alone lose a seventh of their AP.
+            Meant for the bound of true fields and for learning a few images by heart.
         area_segmentation: Average the masks over a window of the stride's size (odd, so that a flip changes nothing);
             otherwise read them at the cell's pixel.
 

@@ -45,8 +45,9 @@ class CocoAP(Metric):
         kinds: What to evaluate. Annotations of people have both keypoints and masks.
         skeleton: Keypoints of the annotations; its sigmas are used.
         category: Name of the category to evaluate, None for all of them (masks only).
-        only_with_keypoints: Leave people without any labelled keypoint out of the ground truth of masks too. COCO's
-            scores count them; what is found by way of keypoints alone is measured fairly without.
+        only_with_keypoints: Leave people without any labelled keypoint out of the ground truth of masks. COCO's scores
+            count them; what is found by way of keypoints alone is measured fairly without. Scores of keypoints stay
+            COCO's, which neither reward nor punish who is found on such a person.
 
     Raises:
         InputError: If the annotations cannot be read, lack the category or do not fit the kinds or the skeleton.
@@ -87,8 +88,6 @@ class CocoAP(Metric):
             self._categories = [chosen]
         image_of_each(self.source, self._annotations, ids)
         self._check("keypoints" in kinds or only_with_keypoints)
-        if only_with_keypoints:
-            self._annotations = [a for a in self._annotations if a.get("iscrowd") or any(a["keypoints"][2::3])]
         self._seen: list[int] = []
         self._results: list[Result] = []
 
@@ -208,6 +207,8 @@ class CocoAP(Metric):
         """COCO's figures of one kind."""
         seen = set(self._seen)
         truth = [dict(a) for a in self._annotations if a["image_id"] in seen]
+        if self.only_with_keypoints and kind == "segmentation":
+            truth = [a for a in truth if a.get("iscrowd") or any(a["keypoints"][2::3])]
         found = [_detection(r, kind) for r in self._results if kind in r]
         for people in (truth, found):
             for number, annotation in enumerate(people, 1):
