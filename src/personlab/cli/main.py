@@ -27,6 +27,8 @@ COMMANDS = {
     "fit": ("personlab.cli.trainer", "train a network and evaluate it"),
     "validate": ("personlab.cli.trainer", "evaluate a checkpoint on the validation split"),
     "test": ("personlab.cli.trainer", "evaluate a checkpoint on the test split"),
+    "predict": ("personlab.cli.predict", "find people in images, folders, videos and cameras"),
+    "evaluate": ("personlab.cli.evaluate", "score any weights on a split, without a Trainer"),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
     "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),

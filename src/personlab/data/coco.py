@@ -95,7 +95,9 @@ class CocoAnnotations:
         return np.unique(owner[self.has_keypoints & ~self.is_crowd])
 
 
-def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_keypoints: bool = True) -> CocoAnnotations:
+def read_annotations(
+    path: str | Path, skeleton: Skeleton = COCO, *, require_keypoints: bool = True, require_annotations: bool = True
+) -> CocoAnnotations:
     """Read a COCO annotation file; only annotations of the category `person` are kept.
 
     Args:
@@ -103,6 +105,7 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
         skeleton: What the keypoints are.
         require_keypoints: Refuse files whose annotations have no keypoints at all (`instances_*.json`), which can be
             scored against but not trained on.
+        require_annotations: Refuse files of images alone, such as `image_info_test-dev2017.json`.
 
     Returns:
         The annotations. Fields that COCO's own files always have but a conversion may lack (`iscrowd`, `bbox`,
@@ -114,7 +117,7 @@ def read_annotations(path: str | Path, skeleton: Skeleton = COCO, *, require_key
             `MAX_PEOPLE` people in one image, or an entry with a field that is missing or no such thing.
     """
     path = Path(path)
-    tables = read_tables(path)
+    tables = read_tables(path, require_annotations)
     images = tables["images"]
     category, people = select_category(path, tables, "person")
     _check_keypoint_names(path, category, skeleton)

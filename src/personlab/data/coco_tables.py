@@ -16,8 +16,12 @@ Row = dict[str, Any]
 TABLES = ("images", "annotations", "categories")
 
 
-def read_tables(path: Path) -> dict[str, list[Row]]:
+def read_tables(path: Path, require_annotations: bool = True) -> dict[str, list[Row]]:
     """The tables of a file, see `check_tables`.
+
+    Args:
+        path: The file.
+        require_annotations: Otherwise a file of images alone, as COCO publishes for its test sets, has none.
 
     Raises:
         InputError: If the file is missing, not JSON or not COCO.
@@ -30,6 +34,8 @@ def read_tables(path: Path) -> dict[str, list[Row]]:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise InputError(f"{path}: not JSON, or cut short ({error}); download it again") from None
+    if not require_annotations and isinstance(raw, Mapping):
+        raw = {"annotations": [], **raw}
     return check_tables(path, raw)
 
 

@@ -19,14 +19,15 @@ class UnreadableImage(InputError):
     """An image file is missing, cut short, not an image, or not the image that the annotations describe."""
 
 
-def read_image(path: str | Path, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-    """Read an image in the pixel frame of the file.
-
-    An EXIF orientation is not applied, since COCO's annotations are in the frame of the stored pixels.
+def read_image(path: str | Path, size: tuple[int, int] | None = None, upright: bool = False) -> NDArray[np.uint8]:
+    """Read an image, as it is stored or as it is looked at.
 
     Args:
-        path: The file. Grey images become three equal channels, an alpha channel is dropped.
+        path: The file. Grey images become three equal channels, 16 bits a channel become 8, CMYK becomes RGB, an alpha
+            channel is dropped.
         size: (height, width) that the image must have; None accepts any.
+        upright: Turn the image as its EXIF orientation says. COCO's annotations are in the frame of the stored pixels,
+            people who look at photographs are not.
 
     Returns:
         `(height, width, 3)` uint8, RGB.
@@ -41,7 +42,8 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None) -> NDArray
     if not data or _cut_short(path, data):
         raise UnreadableImage(f"{path}: the file is cut short; copy or download it again")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        flags = cv2.IMREAD_COLOR if upright else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         image = None
     if image is None:

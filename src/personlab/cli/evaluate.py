@@ -1,0 +1,98 @@
+"""`personlab evaluate`: any weights on any split, without a Trainer."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from personlab.cli.decode import Rules
+from personlab.cli.options import make_parser, progress_bar, write_result
+from personlab.data.coco import read_annotations
+from personlab.data.dataset import CocoDataset
+from personlab.errors import InputError
+from personlab.evaluation.coco_ap import CocoAP
+from personlab.evaluation.oracle import ANNOTATIONS, annotation_path
+from personlab.evaluation.results import people_to_results, score_report, write_results
+from personlab.inference import Predictor, Stopwatch, load
+
+logger = logging.getLogger("personlab")
+
+
+def run(words: list[str]) -> int:
+    """Run `personlab evaluate`."""
+    parser = make_parser("evaluate", "Score a network on a split of a data set, or write its results without scores.")
+    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
+    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
+    parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
+    parser.add_argument("--split", type=str, default="val2017")
+    add_network_options(parser)
+    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
+    parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
+    parser.add_argument(
+        "--results", type=str | None, default=None, help="write COCO results, one object a person, here"
+    )
+    options = parser.parse_args(words[1:])
+    if options.max_images is not None and options.max_images < 1:
+        raise InputError(f"evaluate: --max_images must be at least 1, got {options.max_images}")
+    report = evaluate(predictor_of(options), options)
+    write_result(report, options.json)
+    return 0
+
+
+def add_network_options(parser: Any) -> None:
+    """Options that say what people are found with, for every command that finds some."""
+    parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors, or embedded")
+    parser.add_argument("--rules", type=Rules | None, default=None, help="whose rules; default: as the weights name")
+    parser.add_argument(
+        "--decoder", type=dict[str, Any], default={}, help="options of the decoder: --decoder.NAME VALUE"
+    )
+    parser.add_argument("--stride", type=int | None, default=None, help="output stride; default: the network's")
+    parser.add_argument("--size", type=int | None, default=801, help="longer side of the input; null keeps the image's")
+    parser.add_argument("--scales", type=int, nargs="+", default=[], help="further longer sides to average with")
+    parser.add_argument("--tta", choices=["none", "flip"], default="none", help="flip: the mirrored image, too")
+    parser.add_argument("--device", type=str, default="cpu", help="where the network works")
+
+
+def predictor_of(options: Any) -> Predictor:
+    """The predictor that a command's options describe."""
+    return load(
+        options.weights, options.rules, options.size, options.scales, options.tta == "flip", options.stride,
+        options.device, **options.decoder,
+    )  # fmt: skip
+
+
+def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
+    """Find the people of all images of a split, and score them where there is something to score against."""
+    path = annotation_path(options.data.root, options.split, options.data.annotations)
+    skeleton = predictor.network.skeleton
+    annotations = read_annotations(path, skeleton, require_annotations=False)
+    folder = Path(options.data.root) / options.data.images.replace("{split}", options.split)
+    dataset = CocoDataset(annotations, folder)
+    known = bool(len(annotations.keypoints))
+    metric = CocoAP(path, skeleton=skeleton, only_with_keypoints=options.only_with_keypoints) if known else None
+    predictor.decoder.warm_up()
+    watch = Stopwatch()
+    results: list[dict[str, Any]] = []
+    images = range(len(dataset))[: options.max_images]
+    for index in progress_bar("evaluating")(images):
+        with watch.stage("read"):
+            sample = dataset.load(index)
+        prediction = predictor(sample.image)
+        watch.add(prediction.seconds)
+        results += people_to_results(prediction.people, sample.image_id, annotations.category_id)
+    if options.results:
+        write_results(options.results, results)
+    ids = dataset.image_ids[list(images)].tolist()
+    figures: dict[str, float] = {}
+    if metric is not None:
+        metric.update_results(results, ids)
+        figures = metric.compute()
+    report = score_report(figures, len(ids), len(results), watch.seconds, options.only_with_keypoints)
+    told = " ".join(
+        f"{k} AP {report[k]['AP']:.4f}" for k in ("keypoints", "segmentation") if report[k].get("AP") is not None
+    )
+    logger.info("%d images, %d people; %s", len(ids), len(results), told or "nothing to score against")
+    times = ", ".join(f"{stage} {1e3 * spent / len(ids):.1f}" for stage, spent in report["seconds"].items())
+    logger.info("milliseconds an image: %s", times)
+    return report

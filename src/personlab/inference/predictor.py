@@ -1,0 +1,196 @@
+"""A network and a decoder that work together: images in, people out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from personlab.data.collate import collate
+from personlab.data.images import read_image
+from personlab.data.warp import Resize
+from personlab.decoding import RULES, Decoder
+from personlab.errors import InputError
+from personlab.geometry import affine
+from personlab.inference.stopwatch import Stopwatch
+from personlab.inference.tta import flip_fields, merge_fields
+from personlab.network import PersonLab
+from personlab.skeleton import Skeleton
+from personlab.structures import Batch, Fields, People, Sample
+from personlab.visualization import draw_people, write_image
+from personlab.weights.network_file import decoder_of, load_network, weights_path
+
+Image = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The people of one image, and how long each stage took.
+
+    Attributes:
+        image: `(height, width, 3)` uint8, RGB.
+        people: Places in pixels of the image, best person first.
+        seconds: Of `network` and `decode`.
+        skeleton: Keypoints and tree of the people.
+    """
+
+    image: Image
+    people: People
+    seconds: dict[str, float]
+    skeleton: Skeleton
+
+    def draw(self, path: str | Path | None = None) -> Image:
+        """The image with masks, skeletons and scores; written as well if a path is given.
+
+        Raises:
+            InputError: If the file cannot be written.
+        """
+        drawn = draw_people(self.image, self.people, self.skeleton)
+        if path is not None:
+            write_image(Path(path), drawn)
+        return drawn
+
+
+class Predictor:
+    """Finds people in images of any size.
+
+    Args:
+        network: In evaluation mode, on the device to work on.
+        decoder: Fields -> people.
+        size: Longer side that images are resized to, in pixels; None keeps their size.
+        scales: Further longer sides whose fields are averaged with those of `size`; needs `size`.
+        flip: Also look at the mirrored image, at every size.
+
+    Raises:
+        InputError: If sizes make no sense.
+
+    Source: PersonLab, section 4 (one scale, several scales, flipping).
+    """
+
+    def __init__(
+        self,
+        network: PersonLab,
+        decoder: Decoder,
+        size: int | None = 801,
+        scales: Sequence[int] = (),
+        flip: bool = False,
+    ) -> None:
+        """See the class."""
+        if scales and size is None:
+            raise InputError("several scales need a size that the first of them has: give --size")
+        if any(side is not None and side < 2 for side in (size, *scales)):
+            raise InputError(f"sizes {[size, *scales]}: an image needs 2 pixels at least")
+        self.network = network
+        self.decoder = decoder
+        self.size = size
+        self.scales = tuple(side for side in scales if side != size)
+        self.flip = flip
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network works."""
+        return next(self.network.parameters()).device
+
+    def __call__(self, image: Image | str | Path) -> Prediction:
+        """The people of one image.
+
+        Args:
+            image: `(height, width, 3)` uint8, RGB, or a file.
+
+        Raises:
+            InputError: If the file cannot be read.
+        """
+        pixels = read_image(image, upright=True) if isinstance(image, str | Path) else image
+        return self.predict_batch([pixels])[0]
+
+    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
+        """The people of each image; those of one size in pixels go through the network faster."""
+        watch = Stopwatch()
+        with watch.stage("network"):
+            fields, matrices = self.fields(images)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+        with watch.stage("decode"):
+            people = self.decoder(fields, matrices, [image.shape[:2] for image in images])
+        share = {stage: value / len(images) for stage, value in watch.seconds.items()}
+        return [
+            Prediction(image, found, share, self.network.skeleton) for image, found in zip(images, people, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def fields(self, images: Sequence[Image]) -> tuple[Fields, NDArray[np.float64]]:
+        """The network's fields of a batch, with all augmentation merged, and the matrices that lead to their frame.
+
+        Returns:
+            Fields in the frame of the first size, and `(image, 2, 3)` matrices, `image_xy` -> that frame.
+        """
+        batches = [self._batch(images, side) for side in (self.size, *self.scales)]
+        views, scales = [], []
+        for side, batch in zip((self.size, *self.scales), batches, strict=True):
+            pixels = batch.images.to(self.device)
+            scale = 1.0 if side == self.size else (side - 1) / (self.size - 1)  # type: ignore[operator]
+            views.append(self.network(pixels))
+            if self.flip:
+                flipped = flip_fields(self.network(pixels.flip(-1)), self.network.skeleton)
+                views[-1] = merge_fields([views[-1], flipped], [1.0, 1.0])
+            scales.append(scale)
+        return merge_fields(views, scales), batches[0].image_to_crop.numpy()
+
+    def _batch(self, images: Sequence[Image], side: int | None) -> Batch:
+        view = Resize(longer_side=side) if side is not None else None
+        samples = [_sample(image) for image in images]
+        if view is not None:
+            samples = [view(sample) for sample in samples]
+        return collate(samples, multiple=self.network.backbone.size_multiple)
+
+
+def load(
+    weights: str | Path = "embedded",
+    rules: str | None = None,
+    size: int | None = 801,
+    scales: Sequence[int] = (),
+    flip: bool = False,
+    stride: int | None = None,
+    device: str = "cpu",
+    **options: object,
+) -> Predictor:
+    """A predictor from a file of weights.
+
+    Args:
+        weights: A network's `.safetensors`, or `embedded` for the small one of the package.
+        rules: Whose rules to decode by; None for the decoder that the file names.
+        size: See `Predictor`.
+        scales: See `Predictor`.
+        flip: See `Predictor`.
+        stride: Output stride; None for that of the file.
+        device: Where to work, as torch names it.
+        **options: Options of the decoder that differ from those of the file or of the rules.
+
+    Raises:
+        InputError: If the file, the rules or an option is bad.
+    """
+    path = weights_path(str(weights))
+    network, metadata = load_network(path)
+    if stride is not None:
+        network.set_output_stride(stride)
+    if rules is not None and rules not in RULES:
+        raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
+    named = decoder_of(metadata, path)
+    decoder: Decoder = named if rules in (None, "paper") else RULES[str(rules)]().with_options()
+    return Predictor(network.to(device), decoder.with_options(**options), size, scales, flip)
+
+
+def _sample(image: Image) -> Sample:
+    height, width = image.shape[:2]
+    return Sample(
+        image_id=0,
+        image=image,
+        keypoints=np.zeros((0, 17, 3), np.float32),
+        label_map=np.zeros((height, width, 3), np.uint8),
+        image_size=(height, width),
+        image_to_crop=affine.identity(),
+    )
