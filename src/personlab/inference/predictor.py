@@ -22,7 +22,7 @@ from personlab.network import PersonLab
 from personlab.skeleton import Skeleton
 from personlab.structures import Batch, Fields, People, Sample
 from personlab.visualization import draw_people, write_image
-from personlab.weights.network_file import decoder_of, load_network, weights_path
+from personlab.weights.network_file import decoder_of, heads_of, load_network, weights_path
 
 Image = NDArray[np.uint8]
 
@@ -179,8 +179,13 @@ def load(
         network.set_output_stride(stride)
     if rules is not None and rules not in RULES:
         raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
-    named = decoder_of(metadata, path)
-    decoder: Decoder = named if rules in (None, "paper") else RULES[str(rules)]().with_options()
+    decoder: Decoder = decoder_of(metadata, path)
+    if rules not in (None, "paper"):
+        decoder = RULES[str(rules)]().with_options()
+        # Released decoders refine offsets themselves, as they go.
+        network.mid_refinements = network.long_refinements = network.long_short_refinements = 0
+    if "masks" in decoder.options and not {"segmentation", "long_offsets"} <= set(heads_of(metadata, path)):
+        decoder = decoder.with_options(masks=False)
     return Predictor(network.to(device), decoder.with_options(**options), size, scales, flip)
 
 
