@@ -75,6 +75,12 @@ def test_every_option_changes_the_scores(synthetic, tmp_path, words) -> None:
     assert _evaluate(synthetic, tmp_path, "--max_images", "3", *words)["keypoints"] != plain["keypoints"]
 
 
+def test_rules_without_masks_have_no_scores_of_masks(synthetic, tmp_path) -> None:
+    report = _evaluate(synthetic, tmp_path, "--rules", "tfjs", "--max_images", "2")
+    assert report["keypoints"]["AP"] > 0
+    assert report["segmentation"] == {}
+
+
 def test_images_without_annotations_get_results_but_no_scores(synthetic, tmp_path) -> None:
     root = tmp_path / "test"
     shutil.copytree(synthetic / "val2017", root / "test-dev")

@@ -11,7 +11,7 @@ from personlab.cli.options import make_parser, progress_bar, write_result
 from personlab.data.coco import read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.errors import InputError
-from personlab.evaluation.coco_ap import CocoAP
+from personlab.evaluation.coco_ap import CocoAP, Kind
 from personlab.evaluation.oracle import ANNOTATIONS, annotation_path
 from personlab.evaluation.results import people_to_results, score_report, write_results
 from personlab.inference import Predictor, Stopwatch, load
@@ -70,7 +70,8 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
     folder = Path(options.data.root) / options.data.images.replace("{split}", options.split)
     dataset = CocoDataset(annotations, folder)
     known = bool(len(annotations.keypoints))
-    metric = CocoAP(path, skeleton=skeleton, only_with_keypoints=options.only_with_keypoints) if known else None
+    kinds: tuple[Kind, ...] = ("keypoints", "segmentation") if predictor.makes_masks else ("keypoints",)
+    metric = CocoAP(path, kinds, skeleton, only_with_keypoints=options.only_with_keypoints) if known else None
     predictor.decoder.warm_up()
     watch = Stopwatch()
     results: list[dict[str, Any]] = []

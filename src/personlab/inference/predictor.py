@@ -95,6 +95,11 @@ class Predictor:
         """Where the network works."""
         return next(self.network.parameters()).device
 
+    @property
+    def makes_masks(self) -> bool:
+        """Whether the decoder makes instance masks."""
+        return bool(self.decoder.options.get("masks", False))
+
     def __call__(self, image: Image | str | Path) -> Prediction:
         """The people of one image.
 
