@@ -81,6 +81,8 @@ def test_a_ladder_of_noise_at_two_strides(tmp_path, synthetic) -> None:
         (["--weights", "embedded", "--stride", "16"], "output_stride 16"),
         (["--noise_px", "1", "--noise_correlation_px", "0"], "must be positive"),
         (["--weights", "missing.safetensors"], "missing.safetensors"),
+        (["--noise_px", "4", "--replace", "heatmaps"], "noise for a field"),
+        (["--weights", "embedded", "--draw", "ladder.foo"], "ends in .png"),
     ],
 )
 def test_bad_ladders_are_told(synthetic, capsys, words, message) -> None:

@@ -56,6 +56,11 @@ def test_kept_fields_score_as_those_of_the_network_do(tune, synthetic, tmp_path)
     assert rows[0]["segmentation"]["AP"] == pytest.approx(figures["segmentation/AP"], abs=2e-3)
 
 
+def test_values_of_an_option_named_twice_are_all_tried(tune) -> None:
+    rows = tune("--vary", "max_people=1", "--vary", "max_people=2", "--max_images", "1", "--masks", "false")
+    assert [row["options"]["max_people"] for row in rows[1:]] == [1, 2]
+
+
 def test_other_fields_are_kept_elsewhere(tune, tmp_path) -> None:
     for words in (["--max_images", "1"], ["--max_images", "1", "--size", "193"], ["--max_images", "2"]):
         tune("--vary", "max_people=1", *words)
@@ -84,7 +89,12 @@ def test_a_grid_is_every_combination_and_none_twice() -> None:
         (["--vary", "hough_grid_px"], "expected OPTION=VALUE"),
         (["--vary", "hough_grid_px=[2"], "expected OPTION=VALUE"),
         (["--vary", "hough_grid_px=-2"], "must be positive"),
-        (["--vary", "hough_grid_px=two"], "hough_grid_px='two'"),
+        (["--vary", "hough_grid_px=two"], "hough_grid_px='two' is no number"),
+        (["--vary", "expected_oks=maybe"], "expected_oks='maybe' is no true or false"),
+        (["--vary", "max_people=2.5"], "max_people=2.5 is no whole number"),
+        (["--vary", "score_threshold=.inf"], "score_threshold=inf is no number"),
+        (["--vary", "cell_read=far"], "choice of bilinear"),
+        (["--vary", "max_people=1", "--size", "0"], "--size must be at least 1"),
         (["--vary", "max_people=1", "--stride", "16"], "output_stride 16"),
     ],
 )

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from personlab.decoding import PaperDecoder
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.scoring import MIN_SCALE_PX, person_scale, score_keypoints, soft_nms_scores
 from personlab.skeleton import COCO
+from personlab.structures import Fields
 from tests.decoding.scenes import noisy, paint, standing
 from tests.reference import decoding as reference
 
@@ -60,3 +65,23 @@ def test_copy_of_a_better_person_scores_nothing() -> None:
     scores = np.array([[0.5], [0.7], [0.2]]) * np.ones(17)
     assert soft_nms_scores(people, scores, 10.0) == pytest.approx([0, 0.7, 0.2])
     assert soft_nms_scores(people[:0], scores[:0], 10.0).shape == (0,)
+
+
+def test_small_people_on_a_coarse_grid_score_in_both_engines() -> None:
+    """A Gaussian far narrower than a cell of the grid: its factors underflow."""
+    small = replace(COCO, sigmas=(0.005,) * COCO.num_keypoints)
+    generator = torch.Generator().manual_seed(0)
+    maps = {"heatmap_logits": (17,), "short_offsets": (17, 2), "mid_offsets": (32, 2), "long_offsets": (17, 2)}
+    fields = Fields(
+        **{name: torch.randn(1, *shape, 9, 9, generator=generator) for name, shape in maps.items()},
+        segmentation_logits=torch.zeros(1, 1, 9, 9),
+        stride=8,
+        disk_radius_px=32.0,
+    )
+    for grid_px, skeleton in ((4.0, small), (16.0, COCO), (32.0, COCO)):
+        decoders = [PaperDecoder(skeleton, hough_grid_px=grid_px, masks=False, engine=e) for e in ("numba", "torch")]
+        ours, theirs = (d(fields, np.eye(2, 3)[None], [(65, 65)])[0] for d in decoders)
+        kept, expected = (np.sort(found.scores[found.scores > 1e-6]) for found in (ours, theirs))
+        assert len(kept) > 0
+        np.testing.assert_allclose(kept, expected, atol=1e-6)
+        assert np.isfinite(ours.scores).all()

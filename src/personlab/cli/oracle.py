@@ -75,6 +75,8 @@ def run(words: list[str]) -> int:
         raise InputError("oracle: --replace needs fields to take instead: give --weights, --noise_px or --noise_logits")
     if options.refinements is not None and not options.weights:
         raise InputError("oracle: --refinements are those of a network: give --weights")
+    if options.draw and Path(options.draw).suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"oracle: --draw {options.draw}: give a name that ends in .png, .svg or .pdf")
     if other_fields or options.draw or len(strides) * len(sizes) > 1:
         return _ladder(words, options, strides, sizes)
     skeleton = _skeleton(options)
@@ -114,6 +116,13 @@ def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int 
         numbers(options.noise_px, "oracle: --noise_px", float, least=0, required=False),
         numbers(options.noise_logits, "oracle: --noise_logits", float, least=0, required=False),
     )
+    if options.replace is not None and not all(any(name in rung.exchanged for rung in found) for name in replaced):
+        raise InputError(
+            "oracle: noise for a field of --replace is missing: --noise_px is of offsets, --noise_logits of maps"
+        )
+    if network is not None:
+        for stride in strides:  # one that the network cannot do is told before another takes minutes
+            network.set_output_stride(stride)
     rows = []
     for stride, size, step in itertools.product(strides, sizes, steps):
         if network is not None and step is not None:
@@ -138,11 +147,11 @@ def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int 
         )
         _print_table(told, scored)
         rows += [row | setting for row in scored]
-    if options.draw:
-        draw_ladder(rows, Path(options.draw))
     origin = provenance(shlex.join(["personlab", *words]))
     about = {"weights": options.weights, "split": options.split, "noise_correlation_px": options.noise_correlation_px}
     write_result(origin | about | {"rows": rows}, options.json)
+    if options.draw:
+        draw_ladder(rows, Path(options.draw))
     return 0
 
 

@@ -53,7 +53,12 @@ def run(words: list[str]) -> int:
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
     parser.add_argument("--cache", type=str, default="runs/fields", help="folder that fields are kept in")
     options = parser.parse_args(words)
-    varied = dict(_parse(text) for text in options.vary)
+    varied: dict[str, list[Any]] = {}
+    for name, values in map(_parse, options.vary):
+        varied.setdefault(name, []).extend(values)
+    for name in ("max_images", "size", "stride"):
+        if (value := getattr(options, name)) is not None and value < 1:
+            raise InputError(f"bench tune: --{name} must be at least 1, got {value}")
     path = weights_path(options.weights)
     network, metadata = load_network(path)
     if options.stride is not None:

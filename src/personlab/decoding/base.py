@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, NamedTuple, Self
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Self, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -67,11 +69,11 @@ class Decoder(ABC):
         unknown = [name for name in changed if name not in self.options]
         if unknown:
             raise InputError(f"decoder: has no option {unknown[0]!r}; it has {', '.join(self.options)}")
-        try:
-            return type(self)(**{"skeleton": self.skeleton} | self.options | changed)
-        except TypeError as error:
-            told = ", ".join(f"{name}={value!r}" for name, value in changed.items())
-            raise InputError(f"decoder: {told}: {error}") from error
+        types = get_type_hints(type(self).__init__)
+        for name, value in changed.items():
+            if not _fits(value, types[name]):
+                raise InputError(f"decoder: {name}={value!r} is no {_told(types[name])}")
+        return type(self)(**{"skeleton": self.skeleton} | self.options | changed)
 
     def __call__(
         self, fields: Fields, image_to_crop: Tensor | ArrayLike, image_sizes: Sequence[Sequence[int]] | Tensor
@@ -148,6 +150,28 @@ class Decoder(ABC):
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """Threads that wait for images; their own for every process, since a forked one has none of its parent's."""
     return ThreadPoolExecutor(threads, thread_name_prefix="decode")
+
+
+def _fits(value: Any, wanted: Any) -> bool:
+    """Whether a value is of the type of an option: bool, int, float, words, or one of these or None."""
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
+    if get_origin(wanted) is UnionType:
+        return any(_fits(value, one) for one in get_args(wanted))
+    if wanted is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if wanted is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, wanted)
+
+
+def _told(wanted: Any) -> str:
+    """The type of an option in words."""
+    if get_origin(wanted) is Literal:
+        return f"choice of {', '.join(get_args(wanted))}"
+    names = {float: "number", int: "whole number", bool: "true or false", NoneType: "null"}
+    parts = get_args(wanted) if get_origin(wanted) is UnionType else (wanted,)
+    return " or ".join(names.get(part, str(part)) for part in parts)
 
 
 def people_in_image(poses: Poses, masks: list[dict[str, Any]] | None, image_to_crop: Affine) -> People:

@@ -58,14 +58,14 @@ def _row_sums(
 def _gaussian(centre: float, nearest: int, variance: float, shrink: float, falloff: NDArray[np.float32]) -> None:
     """Fill `falloff` with exp(-(j - centre)^2 / (2 variance)) for j = `nearest` - half ... `nearest` + half.
 
-    A step outwards multiplies by a factor that itself shrinks by a constant, `shrink` = exp(-1 / variance), which is
-    also the product of both directions' first factors; so two more exponentials do for all.
+    A step outwards multiplies by a factor that itself shrinks by a constant, `shrink` = exp(-1 / variance), so that
+    three more exponentials do for all.
     """
     half = len(falloff) // 2
     away = nearest - centre
     middle = math.exp(-(away**2) / (2.0 * variance))
     up = math.exp(-(2.0 * away + 1.0) / (2.0 * variance))
-    down = shrink / up
+    down = math.exp((2.0 * away - 1.0) / (2.0 * variance))
     falloff[half] = middle
     low = high = middle
     for step in range(1, half + 1):

@@ -62,7 +62,11 @@ def test_the_stride_is_told_by_file_label_map_name_or_caller(saved: Path) -> Non
     ({"bwd": np.zeros((1, 1, 32), np.float16)}, "bwd is"),
     ({"long": np.zeros((15, 16, 34), np.int64)}, "long holds int64"),
     ({"heatmap": np.full((15, 16, 17), 1.5, np.float32)}, "outside 0..1"),
-    ({"stride": np.array(0)}, "stride is 0"), ({"stride": np.array([8, 8])}, "not one whole number"),
+    ({"stride": np.array(0)}, "stride 0 are no image"), ({"stride": np.array([8, 8])}, "not one whole number"),
+    ({"stride": np.array(8.5)}, "not one whole number"), ({"stride": np.array(np.nan)}, "not one whole number"),
+    ({"stride": np.array("x")}, "not one whole number"), ({"stride": np.array(10**6)}, "are no image"),
+    ({"disk_radius_px": np.array(-3.0)}, "no positive number"), ({"disk_radius_px": np.array(0)}, "--disk-radius"),
+    ({"disk_radius_px": np.array([1.0, 2.0])}, "no positive number"),
 ])  # fmt: skip
 def test_a_bad_array_is_named(saved: Path, changes: dict[str, np.ndarray | None], message: str) -> None:
     with pytest.raises(InputError, match=message):
@@ -74,6 +78,10 @@ def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"fields\.npz: no such file"):
         read_fields(path)
     path.write_bytes(b"PK\x03\x04 cut off")
+    with pytest.raises(InputError, match=r"fields\.npz: is no readable"):
+        read_fields(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))  # an .npy by another name
     with pytest.raises(InputError, match=r"fields\.npz: is no readable"):
         read_fields(path)
     np.savez(path, heatmap=np.array([{"a": 1}], dtype=object))

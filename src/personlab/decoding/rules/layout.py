@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from personlab.errors import InputError
 from personlab.structures import Fields
 
+MAX_SIDE_PX = 2**15
+"""Longest side of an image that fields may be of: more is a wrong stride."""
 ARRAYS = ("heatmap", "short", "fwd", "bwd", "seg_logit", "long")
 """What a file must have; all are `(height, width, channels)`, the segmentation without channels."""
 
@@ -30,14 +32,15 @@ def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: flo
         Fields of a batch of one, offsets (dx, dy).
 
     Raises:
-        InputError: If the file cannot be read, lacks an array, an array has a wrong shape, or the stride is unknown.
+        InputError: If the file cannot be read, lacks an array, an array has a wrong shape, the stride is unknown, or
+            stride or radius make no sense.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give an .npz of fields") from error
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile, AttributeError, EOFError) as error:
         raise InputError(f"{path}: is no readable .npz of plain arrays; give a file of fields") from error
     _check(path, arrays)
     _check_probabilities(path, arrays["heatmap"])
@@ -48,8 +51,8 @@ def read_fields(path: str | Path, stride: int | None = None, disk_radius_px: flo
         mid_offsets=torch.cat([_vectors(arrays["fwd"]), _vectors(arrays["bwd"])])[None],
         segmentation_logits=torch.from_numpy(arrays["seg_logit"].astype(np.float32))[None, None],
         long_offsets=_vectors(arrays["long"])[None],
-        stride=_stride(path, arrays) if stride is None else stride,
-        disk_radius_px=float(arrays.get("disk_radius_px", disk_radius_px)),
+        stride=_checked_stride(path, arrays, stride),
+        disk_radius_px=_radius_px(path, arrays, disk_radius_px),
     )
 
 
@@ -112,15 +115,40 @@ def _check_probabilities(path: str | Path, heatmap: NDArray[np.float32]) -> None
         raise InputError(f"{path}: heatmap has values outside 0..1; it holds probabilities, after the sigmoid")
 
 
+def _checked_stride(path: str | Path, arrays: dict[str, NDArray[np.generic]], given: int | None) -> int:
+    stride = _stride(path, arrays) if given is None else given
+    longer = max(arrays["heatmap"].shape[:2])
+    if stride < 1 or stride * longer > MAX_SIDE_PX:
+        raise InputError(
+            f"{path}: {longer} cells of stride {stride} are no image (1 to {MAX_SIDE_PX} pixels); give --stride"
+        )
+    return stride
+
+
 def _stride(path: str | Path, arrays: dict[str, NDArray[np.generic]]) -> int:
     if "stride" in arrays:
-        if arrays["stride"].size != 1 or not int(arrays["stride"].item()) >= 1:
-            raise InputError(f"{path}: stride is {arrays['stride']}, not one whole number from 1 on; give --stride")
-        return int(arrays["stride"].item())
+        stride = _number(arrays["stride"])
+        if stride is None or stride != int(stride):
+            raise InputError(f"{path}: stride is {arrays['stride']}, not one whole number; give --stride")
+        return int(stride)
     rows = arrays["heatmap"].shape[0]
-    if "instances" in arrays and rows > 1:
+    if "instances" in arrays and arrays["instances"].ndim == 2 and rows > 1:
         return (arrays["instances"].shape[0] - 1) // (rows - 1)
     named = re.search(r"_s(\d+)", Path(path).stem)
     if named:
         return int(named[1])
     raise InputError(f"{path}: says nothing about its output stride; give --stride")
+
+
+def _radius_px(path: str | Path, arrays: dict[str, NDArray[np.generic]], given: float) -> float:
+    told = _number(arrays["disk_radius_px"]) if "disk_radius_px" in arrays else given
+    if told is None or not 0 < told < np.inf:
+        raise InputError(f"{path}: the radius of the disks, {told} pixels, is no positive number; give --disk-radius")
+    return told
+
+
+def _number(value: NDArray[np.generic]) -> float | None:
+    """The only entry of an array as a finite number, or None."""
+    if value.size != 1 or not np.issubdtype(value.dtype, np.number) or not np.isfinite(value).all():
+        return None
+    return float(value.item())
