@@ -51,11 +51,6 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def file_hash(path: str | Path) -> str:
-    """Sixteen hexadecimal digits that change with the content of a file."""
-    return sha256(path)[:16]
-
-
 def _replace(path: Path, content: bytes) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

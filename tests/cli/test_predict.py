@@ -83,13 +83,14 @@ def test_rules_without_masks_have_no_scores_of_masks(synthetic, tmp_path) -> Non
 
 def test_images_without_annotations_get_results_but_no_scores(synthetic, tmp_path) -> None:
     root = tmp_path / "test"
-    shutil.copytree(synthetic / "val2017", root / "test-dev")
+    shutil.copytree(synthetic / "val2017", root / "test2017")
     content = json.loads((synthetic / "annotations" / "person_keypoints_val2017.json").read_text())
     del content["annotations"]
     (root / "annotations").mkdir()
     (root / "annotations" / "image_info_test-dev.json").write_text(json.dumps(content))
     results = tmp_path / "results.json"
     words = ["--data.annotations", "annotations/image_info_{split}.json", "--split", "test-dev"]
+    words += ["--data.images", "test2017"]
     report = _evaluate(root, tmp_path, *words, "--results", str(results))
     assert report["keypoints"] == report["segmentation"] == {}
     assert len(json.loads(results.read_text())) == report["people"] > 0
@@ -152,6 +153,7 @@ def test_three_lines_from_a_photograph_to_a_picture(pictures, tmp_path) -> None:
         (["PICTURES", "--size", "1"], "2 pixels at least"),
         (["PICTURES", "--decoder.people", "1"], "no option 'people'"),
         (["PICTURES", "--stride", "16"], "output_stride 16"),
+        (["PICTURES", "--device", "nowhere"], "--device nowhere cannot be used"),
         (["PICTURES", "--size", "null", "--scales", "193"], "need a size"),
     ],
 )

@@ -58,3 +58,9 @@ def test_near_cells_err_alike_and_far_ones_do_not(fields) -> None:
     assert likeness(smooth, 1) > 0.8
     assert abs(likeness(smooth, 8)) < 0.1
     assert abs(likeness(_noise(fields, "long_offsets", 1.0, correlation_px=8.0), 1)) < 0.1
+
+
+def test_errors_alike_over_the_whole_map_take_no_memory(fields) -> None:
+    noise = _noise(fields, "short_offsets", 3.0, correlation_px=1e9)
+    assert noise.isfinite().all()
+    assert noise.std().item() == pytest.approx(3.0, rel=0.3)

@@ -191,3 +191,17 @@ def test_built_from_nested_options() -> None:
     assert network(IMAGES).stride == 16
     parsed = parser.parse_args(["--network.backbone=MobileNetV2", "--network.backbone.width_mult=0.1"])
     assert isinstance(parser.instantiate_classes(parsed).network.backbone, MobileNetV2)
+
+
+def test_refinement_can_be_turned_off_and_on_again() -> None:
+    network = tiny().eval()
+    refined = network(IMAGES)
+    network.set_refinements(0)
+    raw = network(IMAGES)
+    for name in ("mid_offsets", "long_offsets"):
+        assert not torch.equal(getattr(raw, name), getattr(refined, name))
+    assert torch.equal(raw.short_offsets, refined.short_offsets)
+    network.set_refinements(2)
+    assert torch.equal(network(IMAGES).mid_offsets, refined.mid_offsets)
+    with pytest.raises(InputError, match="0 or more"):
+        network.set_refinements(-1)

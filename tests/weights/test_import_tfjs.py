@@ -35,7 +35,7 @@ def imported(model: Path, folder: Path, half: bool = False) -> tuple[PersonLab, 
 
 
 def raw_fields(network: PersonLab, images: torch.Tensor) -> Fields:
-    network.mid_refinements = network.long_refinements = network.long_short_refinements = 0
+    network.set_refinements(0)
     with torch.no_grad():
         return network(images)
 

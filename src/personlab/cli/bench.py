@@ -14,6 +14,7 @@ import torch
 
 from personlab.cli import tune
 from personlab.cli.decode import Rules, make_decoder
+from personlab.cli.devices import check_device
 from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.decoding import Decoder
 from personlab.decoding.paper import Engine
@@ -77,7 +78,7 @@ def decode(words: list[str]) -> int:
     for name in ("rules", "engine"):
         if not _several(getattr(options, name), ()):
             raise InputError(f"bench decode: --{name} is an empty list; name one or several")
-    _check_device(options.device)
+    check_device(options.device)
     about = provenance(shlex.join(["personlab", "bench", "decode", *words]), options.device)
     scenes = load_scenes(options.scenes, options.people, options.stride, options.size)
     network = None
@@ -135,16 +136,6 @@ def _several(given: _T | Sequence[_T] | None, otherwise: Sequence[_T]) -> list[_
     if given is None:
         return list(otherwise)
     return list(given) if isinstance(given, list | tuple) else [given]  # type: ignore[list-item]
-
-
-def _check_device(name: str) -> None:
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"bench decode: --device {name} cannot be used ({reason}); give another, such as cpu"
-        ) from error
 
 
 def _people_in(path: Path) -> int:

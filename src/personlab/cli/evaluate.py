@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from personlab.cli.decode import Rules
-from personlab.cli.options import make_parser, progress_bar, write_result
-from personlab.data.coco import read_annotations
+from personlab.cli.devices import check_device
+from personlab.cli.options import (
+    KINDS,
+    add_data_options,
+    make_parser,
+    progress_bar,
+    shown_ap,
+    write_result,
+)
+from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.errors import InputError
 from personlab.evaluation.coco_ap import CocoAP, Kind
-from personlab.evaluation.oracle import ANNOTATIONS, annotation_path
 from personlab.evaluation.results import people_to_results, score_report, write_results
 from personlab.inference import Predictor, Stopwatch, load
 
@@ -22,12 +29,9 @@ logger = logging.getLogger("personlab")
 def run(words: list[str]) -> int:
     """Run `personlab evaluate`."""
     parser = make_parser("evaluate", "Score a network on a split of a data set, or write its results without scores.")
-    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
-    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
+    add_data_options(parser)
     parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
-    parser.add_argument("--split", type=str, default="val2017")
     add_network_options(parser)
-    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
     parser.add_argument(
         "--results", type=str | None, default=None, help="write COCO results, one object a person, here"
@@ -56,6 +60,7 @@ def add_network_options(parser: Any) -> None:
 
 def predictor_of(options: Any) -> Predictor:
     """The predictor that a command's options describe."""
+    check_device(options.device)
     return load(
         options.weights, options.rules, options.size, options.scales, options.tta == "flip", options.stride,
         options.device, **options.decoder,
@@ -90,10 +95,10 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
         metric.update_results(results, ids)
         figures = metric.compute()
     report = score_report(figures, len(ids), len(results), watch.seconds, options.only_with_keypoints)
-    told = " ".join(
-        f"{k} AP {report[k]['AP']:.4f}" for k in ("keypoints", "segmentation") if report[k].get("AP") is not None
-    )
-    logger.info("%d images, %d people; %s", len(ids), len(results), told or "nothing to score against")
+    logger.info(
+        "%d images, %d people; keypoint AP %s, mask AP %s", len(ids), len(results),
+        *(shown_ap(report, kind, 4) for kind in KINDS),
+    )  # fmt: skip
     times = ", ".join(f"{stage} {1e3 * spent / len(ids):.1f}" for stage, spent in report["seconds"].items())
     logger.info("milliseconds an image: %s", times)
     return report

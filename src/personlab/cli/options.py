@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import track
+from rich.table import Table
 
 from personlab.cli.parser_errors import nearest
+from personlab.data.coco import ANNOTATIONS
 from personlab.errors import InputError
 from personlab.files import write_json
 
@@ -59,6 +61,34 @@ def write_result(result: Any, json_path: str | None) -> None:
         sys.stdout.write(json.dumps(result, indent=2) + "\n")
     else:
         write_json(json_path, result)
+
+
+KINDS = ("keypoints", "segmentation")
+"""What is scored, in the order of tables."""
+
+
+def add_data_options(parser: ArgumentParser) -> None:
+    """Options that name a split of a data set, for every command that reads one."""
+    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
+    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS, help="below the root")
+    parser.add_argument("--split", type=str, default="val2017")
+    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
+
+
+def shown_ap(report: Mapping[str, Any], kind: str, digits: int = 3) -> str:
+    """Average precision of a report, or `none` where there is none."""
+    value = report[kind].get("AP")
+    return "none" if value is None else f"{value:.{digits}f}"
+
+
+def print_scores(title: str, rows: Iterable[Sequence[str]], name: str, *further: str) -> None:
+    """A table of scores on standard error: a name, keypoint AP, mask AP, and further columns."""
+    table = Table(title=title)
+    for heading in (name, "keypoint AP", "mask AP", *further):
+        table.add_column(heading, justify="left" if heading == name else "right")
+    for row in rows:
+        table.add_row(*row)
+    Console(stderr=True).print(table)
 
 
 def words_of(text: str) -> list[str]:

@@ -5,18 +5,26 @@ from __future__ import annotations
 import itertools
 import logging
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
+from jsonargparse import ArgumentParser
 
-from personlab.cli.options import make_parser, numbers, progress_bar, words_of, write_result
+from personlab.cli.options import (
+    KINDS,
+    add_data_options,
+    make_parser,
+    numbers,
+    print_scores,
+    progress_bar,
+    shown_ap,
+    words_of,
+    write_result,
+)
 from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.evaluation.ladder import FIELDS, run_ladder, rungs
-from personlab.evaluation.oracle import ANNOTATIONS, Decoder, run_oracle, true_fields_decoder
+from personlab.evaluation.oracle import Decoder, run_oracle, true_fields_decoder
 from personlab.experiments.provenance import provenance
 from personlab.network import PersonLab
 from personlab.skeleton import COCO, Skeleton
@@ -28,17 +36,14 @@ DECODERS = {"true-fields": true_fields_decoder, "paper": PaperDecoder}
 """What true fields can be decoded with, by the word for it."""
 
 
-def run(words: list[str]) -> int:
-    """Run `personlab oracle`."""
+def _parser() -> ArgumentParser:
     parser = make_parser(
         "oracle",
         "Ground truth -> targets -> decoder -> AP: what encoding and decoding alone can reach, without a network. "
         "With --weights or noise it becomes a ladder: fields are exchanged one by one to see where AP is lost.",
     )
-    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
-    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
+    add_data_options(parser)
     parser.add_argument("--data.skeleton", type=str | None, default=None, help="skeleton file, if not COCO's keypoints")
-    parser.add_argument("--split", type=str, default="val2017")
     parser.add_argument("--stride", type=str, default="8", help="output stride of the fields; several: 8,16")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the network input, relative to the image")
     parser.add_argument("--size", type=str | None, default=None, help="or its longer side in pixels; several: 401,801")
@@ -49,7 +54,6 @@ def run(words: list[str]) -> int:
         help="true-fields: settings that suit exact fields (the default without --weights); paper: those of the paper, "
         "for fields of networks; default with --weights: the decoder that the file names",
     )
-    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
     ladder = parser.add_argument_group("the ladder")
     ladder.add_argument(
         "--weights", type=str | None, default=None, help="network whose fields to exchange: a .safetensors, or embedded"
@@ -65,7 +69,12 @@ def run(words: list[str]) -> int:
     ladder.add_argument("--noise_logits", type=str, default="", help="noise on true heatmaps and segmentation")
     ladder.add_argument("--noise_correlation_px", type=float, default=32.0, help="over how far errors are alike")
     ladder.add_argument("--draw", type=str | None, default=None, help="draw the ladder to this picture (.png, .svg)")
-    options = parser.parse_args(words[1:])
+    return parser
+
+
+def run(words: list[str]) -> int:
+    """Run `personlab oracle`."""
+    options = _parser().parse_args(words[1:])
     strides = numbers(options.stride, "oracle: --stride", int, least=1)
     sizes: list[int | None] = [None]
     if options.size is not None:
@@ -92,12 +101,9 @@ def run(words: list[str]) -> int:
         skeleton=skeleton,
         progress=progress_bar("decoding true fields"),
     )
-    logger.info("%d images: keypoint AP %s, mask AP %s", report["images"], *(_ap(report, k, 4) for k in _KINDS))
+    logger.info("%d images: keypoint AP %s, mask AP %s", report["images"], *(shown_ap(report, k, 4) for k in KINDS))
     write_result(report, options.json)
     return 0
-
-
-_KINDS = ("keypoints", "segmentation")
 
 
 def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int | None]) -> int:
@@ -126,7 +132,7 @@ def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int 
     rows = []
     for stride, size, step in itertools.product(strides, sizes, steps):
         if network is not None and step is not None:
-            network.mid_refinements = network.long_refinements = network.long_short_refinements = step
+            network.set_refinements(step)
         setting = {"stride": stride, "size": size, "scale": options.scale, "refinement_steps": step}
         setting["decoder"] = decoder_name
         told = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in setting.items() if value is not None)
@@ -145,7 +151,7 @@ def _ladder(words: list[str], options: Any, strides: list[int], sizes: list[int 
             skeleton=skeleton,
             progress=progress_bar(told),
         )
-        _print_table(told, scored)
+        print_scores(told, [(row["fields"], *(shown_ap(row, kind) for kind in KINDS)) for row in scored], "fields")
         rows += [row | setting for row in scored]
     origin = provenance(shlex.join(["personlab", *words]))
     about = {"weights": options.weights, "split": options.split, "noise_correlation_px": options.noise_correlation_px}
@@ -174,18 +180,3 @@ def _network_and_decoder(options: Any, skeleton: Skeleton) -> tuple[PersonLab | 
 
 def _skeleton(options: Any) -> Skeleton:
     return Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
-
-
-def _print_table(title: str, rows: list[dict[str, Any]]) -> None:
-    """Scores of the rungs."""
-    table = Table(title=title)
-    for heading in ("fields", "keypoint AP", "mask AP"):
-        table.add_column(heading, justify="left" if heading == "fields" else "right")
-    for row in rows:
-        table.add_row(row["fields"], *(_ap(row, kind, 3) for kind in _KINDS))
-    Console(file=sys.stderr).print(table)
-
-
-def _ap(report: dict[str, Any], kind: str, digits: int) -> str:
-    value = report[kind]["AP"]
-    return "none" if value is None else f"{value:.{digits}f}"

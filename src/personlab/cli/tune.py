@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import logging
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from rich.console import Console
-from rich.table import Table
 
 from personlab.cli.decode import Rules, make_decoder
-from personlab.cli.options import make_parser, progress_bar, write_result
-from personlab.data.coco import read_annotations
+from personlab.cli.options import (
+    KINDS,
+    add_data_options,
+    make_parser,
+    print_scores,
+    progress_bar,
+    shown_ap,
+    write_result,
+)
+from personlab.data.coco import annotation_path, read_annotations
+from personlab.data.coco_tables import read_tables
 from personlab.data.dataset import CocoDataset
 from personlab.decoding import Decoder
 from personlab.errors import InputError
 from personlab.evaluation.field_cache import FieldCache
-from personlab.evaluation.oracle import ANNOTATIONS, annotated_batches, annotation_path
+from personlab.evaluation.oracle import annotated_batches
 from personlab.evaluation.tuning import score_decoder, trials
-from personlab.experiments.provenance import provenance
-from personlab.files import file_hash
+from personlab.experiments.provenance import git_state, provenance, versions
+from personlab.files import sha256
 from personlab.network import PersonLab
 from personlab.weights.network_file import decoder_of, load_network, weights_path
 
 logger = logging.getLogger("personlab")
-KINDS = ("keypoints", "segmentation")
 
 
 def run(words: list[str]) -> int:
@@ -37,13 +42,10 @@ def run(words: list[str]) -> int:
         "Keep a network's fields of a data set once, then decode and score them with other options, as in "
         "--vary hough_grid_px=2,4,8 --vary nms_radius_px=5,10,20.",
     )
-    parser.add_argument("--data.root", type=str, required=True, help="folder of the data set, in COCO's layout")
-    parser.add_argument("--data.annotations", type=str, default=ANNOTATIONS)
-    parser.add_argument("--split", type=str, default="val2017")
+    add_data_options(parser)
     parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors, or embedded")
     parser.add_argument("--stride", type=int | None, default=None, help="output stride; default: the network's")
     parser.add_argument("--size", type=int | None, default=None, help="longer side of the input; default: as it is")
-    parser.add_argument("--max_images", type=int | None, default=None, help="only the first so many images")
     parser.add_argument("--rules", type=Rules, default="paper", help="whose rules to decode by")
     parser.add_argument(
         "--vary", action="append", required=True, metavar="OPTION=VALUE,...", help="an option and its values; repeat it"
@@ -70,18 +72,24 @@ def run(words: list[str]) -> int:
     settings = trials(varied, decoder.options, options.grid)
     decoders = [decoder.with_options(**setting) for setting in settings]  # a wrong value is told before minutes of work
     cache = _cached_fields(options, network, path)
+    tables = read_tables(annotation_path(options.data.root, options.split, options.data.annotations))
     rows: list[dict[str, Any]] = []
     for setting, trial in zip(settings, decoders, strict=True):
         scored = score_decoder(
             trial,
             cache.images(),
-            annotation_path(options.data.root, options.split, options.data.annotations),
+            tables,
             with_masks=trial.options.get("masks", False),
             only_with_keypoints=options.only_with_keypoints,
         )
         rows.append({"default": not rows, "options": setting, **scored})
-        logger.info("%s: keypoint AP %s", _changed(rows[-1], rows[0]), _ap(rows[-1], "keypoints"))
-    _print_table(rows)
+        logger.info("%s: keypoint AP %s", _changed(rows[-1], rows[0]), shown_ap(rows[-1], "keypoints"))
+    print_scores(
+        "options of the decoder; the first line is the default",
+        [(_changed(row, rows[0]), *(shown_ap(row, kind) for kind in KINDS), f"{row['decode_ms']:.2f}") for row in rows],
+        "options",
+        "ms an image",
+    )
     about: dict[str, Any] = {
         "weights": options.weights,
         "split": options.split,
@@ -99,8 +107,10 @@ def _cached_fields(options: Any, network: PersonLab, weights: Path) -> FieldCach
         annotation_path(options.data.root, options.split, options.data.annotations), network.skeleton
     )
     data_hash = CocoDataset(people, Path(options.data.root) / options.split).content_hash()
-    key = {"weights": file_hash(weights), "data": data_hash, "stride": network.output_stride, "size": options.size}
-    cache = FieldCache(options.cache, key | {"images": options.max_images})
+    key = {"weights": sha256(weights), "data": data_hash, "stride": network.output_stride, "size": options.size}
+    # Other code may give other fields; changes that are not committed are not seen.
+    code = {"commit": git_state().get("commit"), "versions": versions()}
+    cache = FieldCache(options.cache, key | {"images": options.max_images, **code})
     if cache.complete:
         logger.info("fields: from %s", cache.folder)
         return cache
@@ -137,19 +147,3 @@ def _changed(row: dict[str, Any], default: dict[str, Any]) -> str:
     options = row["options"] if row is default else dict(row["options"].items() - default["options"].items())
     told = ", ".join(f"{name} {value}" for name, value in options.items())
     return f"default: {told}" if row is default else told
-
-
-def _print_table(rows: list[dict[str, Any]]) -> None:
-    """Scores of each setting beside those of the default, which comes first."""
-    table = Table(title="options of the decoder; the first line is the default")
-    table.add_column("options")
-    for heading in ("keypoint AP", "mask AP", "ms an image"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(_changed(row, rows[0]), *(_ap(row, k) for k in KINDS), f"{row['decode_ms']:.2f}")
-    Console(file=sys.stderr).print(table)
-
-
-def _ap(row: dict[str, Any], kind: str) -> str:
-    value = row[kind].get("AP")
-    return "none" if value is None else f"{value:.3f}"

@@ -95,6 +95,21 @@ class CocoAnnotations:
         return np.unique(owner[self.has_keypoints & ~self.is_crowd])
 
 
+ANNOTATIONS = "annotations/person_keypoints_{split}.json"
+"""Where COCO's layout has the annotations of people, below the root."""
+
+
+def annotation_path(root: str | Path, split: str, annotations: str = ANNOTATIONS) -> Path:
+    """Annotation file of a split.
+
+    Args:
+        root: Folder of the data set.
+        split: Name of the split.
+        annotations: File below the root; `{split}` stands for the split.
+    """
+    return Path(root) / annotations.replace("{split}", split)
+
+
 def read_annotations(
     path: str | Path, skeleton: Skeleton = COCO, *, require_keypoints: bool = True, require_annotations: bool = True
 ) -> CocoAnnotations:

@@ -14,7 +14,7 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
-from personlab.data.coco import CocoAnnotations, read_annotations
+from personlab.data.coco import ANNOTATIONS, CocoAnnotations, annotation_path, read_annotations
 from personlab.data.collate import collate
 from personlab.data.dataset import CocoDataset, View
 from personlab.data.images import read_image
@@ -66,7 +66,7 @@ class CocoDataModule(LightningDataModule):
         train_split: str = "train2017",
         val_split: str = "val2017",
         test_split: str | None = None,
-        annotations: str = "annotations/person_keypoints_{split}.json",
+        annotations: str = ANNOTATIONS,
         batch_size: int = 8,
         eval_batch_size: int = 1,
         eval_size: int | None = 801,
@@ -116,7 +116,7 @@ class CocoDataModule(LightningDataModule):
 
     def annotation_path(self, split: str) -> Path:
         """Annotation file of a split."""
-        return self.root / self.annotations.replace("{split}", split)
+        return annotation_path(self.root, split, self.annotations)
 
     def evaluated(self, testing: bool = False) -> CocoDataset:
         """The images that a validation (or a test) must see, each once."""

@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
+from personlab.data.coco import ANNOTATIONS, annotation_path
+from personlab.data.coco_tables import read_tables
 from personlab.errors import InputError
 from personlab.evaluation.coco_ap import CocoAP
 from personlab.evaluation.noise import LOGITS, OFFSETS, add_noise
 from personlab.evaluation.oracle import (
-    ANNOTATIONS,
     DISK_RADIUS_PX,
     Decoder,
     Progress,
     annotated_batches,
-    annotation_path,
     true_fields,
     true_fields_decoder,
 )
@@ -147,8 +147,8 @@ def run_ladder(
     if network is not None:
         network.set_output_stride(stride)
         multiple = network.backbone.size_multiple
-    path = annotation_path(root, split, annotations)
-    metrics = [CocoAP(path, skeleton=skeleton, only_with_keypoints=True) for _ in ladder]
+    tables = read_tables(annotation_path(root, split, annotations))  # once for all rungs
+    metrics = [CocoAP(tables, skeleton=skeleton, only_with_keypoints=True) for _ in ladder]
     for_true_fields = true_fields_decoder(skeleton)
     batches = annotated_batches(
         root, split, multiple, scale, size, annotations, max_images, skeleton, progress, with_pixels=network is not None

@@ -46,7 +46,8 @@ def _smooth(
 ) -> Float[Tensor, "batch channel height width"]:
     """Noise of variance 1 everywhere: independent at knots so far apart, interpolated between."""
     height, width = like.shape[-2:]
-    pitch = max(round(correlation_px / stride), 1)
+    # Knots farther apart than the map is large would only cost memory.
+    pitch = max(min(round(correlation_px / stride), max(height, width)), 1)
     rows, columns = ((n - 1) // pitch + 2 for n in (height, width))
     knots = torch.randn(*like.shape[:2], rows, columns, generator=generator)
     size = ((rows - 1) * pitch + 1, (columns - 1) * pitch + 1)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from personlab.data.coco import CocoAnnotations, read_annotations
+from personlab.data.coco import ANNOTATIONS, CocoAnnotations, annotation_path, read_annotations
 from personlab.data.collate import collate
 from personlab.data.dataset import CocoDataset
 from personlab.data.label_maps import rasterise
@@ -28,9 +28,6 @@ from personlab.geometry import affine
 from personlab.geometry.cells import cell_centres
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import CROWD, FIRST, IGNORE, SECOND, Batch, Fields, People, Sample
-
-ANNOTATIONS = "annotations/person_keypoints_{split}.json"
-"""Where COCO's layout has the annotations of people, below the root."""
 
 DISK_RADIUS_PX = 32.0
 """The paper's R."""
@@ -178,11 +175,6 @@ def annotated_batches(
     for image in (progress or iter)(range(len(people))[:max_images]):
         sample = dataset.load(image) if with_pixels else _blank_sample(people, image)
         yield collate([view(sample)], multiple=multiple)
-
-
-def annotation_path(root: str | Path, split: str, annotations: str = ANNOTATIONS) -> Path:
-    """Annotation file of a split."""
-    return Path(root) / annotations.replace("{split}", split)
 
 
 def _blank_sample(annotations: CocoAnnotations, image: int) -> Sample:

@@ -44,14 +44,18 @@ def trials(
 
 
 def score_decoder(
-    decoder: Decoder, images: Iterable[CachedImage], annotations: Path, with_masks: bool, only_with_keypoints: bool
+    decoder: Decoder,
+    images: Iterable[CachedImage],
+    annotations: Path | Mapping[str, Any],
+    with_masks: bool,
+    only_with_keypoints: bool,
 ) -> dict[str, Any]:
     """Decode kept fields and score the people.
 
     Args:
         decoder: What to decode with.
         images: The fields.
-        annotations: Annotation file of the images.
+        annotations: Annotation file of the images, or its content.
         with_masks: Whether masks are scored as well.
         only_with_keypoints: See `CocoAP`.
 

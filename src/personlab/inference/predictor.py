@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -186,9 +187,9 @@ def load(
         raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
     decoder: Decoder = decoder_of(metadata, path)
     if rules not in (None, "paper"):
-        decoder = RULES[str(rules)]().with_options()
-        # Released decoders refine offsets themselves, as they go.
-        network.mid_refinements = network.long_refinements = network.long_short_refinements = 0
+        kind: Any = RULES[str(rules)]
+        decoder = kind(skeleton=network.skeleton)
+        network.set_refinements(0)  # released decoders refine offsets themselves, as they go
     if "masks" in decoder.options and not {"segmentation", "long_offsets"} <= set(heads_of(metadata, path)):
         decoder = decoder.with_options(masks=False)
     return Predictor(network.to(device), decoder.with_options(**options), size, scales, flip)

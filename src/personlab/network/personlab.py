@@ -91,6 +91,19 @@ class PersonLab(nn.Module):
         """Change the output stride in place, with the same weights; see `Backbone.set_output_stride`."""
         self.backbone.set_output_stride(stride)
 
+    def set_refinements(self, steps: int) -> None:
+        """Change how often offsets are refined, in place: mid and long ones, by themselves and by the short ones.
+
+        Args:
+            steps: For all three kinds; 0 leaves the heads' offsets raw, as the released decoders want them.
+
+        Raises:
+            InputError: If it is negative.
+        """
+        if steps < 0:
+            raise InputError(f"PersonLab: {steps} refinements: must be 0 or more")
+        self.mid_refinements = self.long_refinements = self.long_short_refinements = steps
+
     def forward(self, images: Shaped[Tensor, "batch 3 height width"]) -> Fields:
         """The refined fields.
 
