@@ -152,7 +152,7 @@ def test_initial_weights_come_from_files_and_from_checkpoints(tmp_path):
         )
     assert network_state(tmp_path / "b.ckpt").keys() == source.state_dict().keys()
     torch.save({"other": torch.zeros(2)}, tmp_path / "c.pth")
-    with pytest.raises(InputError, match="no tensor fits"):
+    with pytest.raises(InputError, match="no tensor fits the backbone"):
         load_initial(target, str(tmp_path / "c.pth"))
     with pytest.raises(InputError, match="holds no PersonLab"):
         network_state(tmp_path / "c.pth")

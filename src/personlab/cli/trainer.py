@@ -130,7 +130,7 @@ class PersonLabCLI(LightningCLI):
         Raises:
             InputError: If the weights leave a part of the network random.
         """
-        missing = load_initial(self.model.network, source).missing
+        missing = load_initial(self.model.network, source).unfilled
         if missing:
             raise InputError(
                 f"{source}: {len(missing)} tensors of the network are missing, first {missing[0]}: there is nothing to "

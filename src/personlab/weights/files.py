@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import safetensors.torch
@@ -27,19 +27,43 @@ class LoadReport:
         loaded: Names in the module that got their values.
         skipped: Names in the file that were not used, with the reason.
         missing: Names in the module that no tensor of the file fits; they keep their values.
+        partial: Names in the module that got some of their channels, with how many; the others keep their values.
     """
 
     loaded: tuple[str, ...]
     skipped: dict[str, str]
     missing: tuple[str, ...]
+    partial: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def unfilled(self) -> tuple[str, ...]:
+        """Names in the module that keep values of their own, some or all."""
+        return (*self.missing, *self.partial)
 
     def summary(self) -> str:
         """One line with the counts and the first few names that did not match."""
         skipped = _first([f"{name} ({why})" for name, why in self.skipped.items()])
+        partial = _first([f"{name} ({why})" for name, why in self.partial.items()])
         return (
-            f"{len(self.loaded)} loaded, {len(self.skipped)} skipped{skipped}, "
-            f"{len(self.missing)} missing{_first(self.missing)}"
+            f"{len(self.loaded)} loaded, {f'{len(self.partial)} in part{partial}, ' if self.partial else ''}"
+            f"{len(self.skipped)} skipped{skipped}, {len(self.missing)} missing{_first(self.missing)}"
         )
+
+    def rows(self) -> list[tuple[str, int, int, int, int, str]]:
+        """What became of each part of the network: its name, tensors loaded, in part, skipped, missing, and why.
+
+        Parts are the backbone and each head (`heads.short_offsets`), in the order in which they came.
+        """
+        counts: dict[str, list[int]] = {}
+        reasons: dict[str, dict[str, None]] = {}
+        for column, names in enumerate((self.loaded, self.partial, self.skipped, self.missing)):
+            for name in names:
+                part = _part(name)
+                counts.setdefault(part, [0, 0, 0, 0])[column] += 1
+                why = self.partial.get(name) or self.skipped.get(name)
+                if why:
+                    reasons.setdefault(part, {})[why] = None
+        return [(part, *_four(row), "; ".join(reasons.get(part, ()))) for part, row in counts.items()]
 
 
 def save_weights(
@@ -129,6 +153,17 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") 
         skipped={name: why for name, why in skipped.items() if not name.endswith(_COUNTER)},
         missing=tuple(name for name in own if name not in fitting and not name.endswith(_COUNTER)),
     )
+
+
+def _part(name: str) -> str:
+    """`backbone` of `backbone.conv1.weight`, `heads.heatmaps` of `heads.heatmaps.bias`."""
+    first, _, rest = name.replace("_orig_mod.", "").removeprefix("network.").partition(".")
+    return f"{first}.{rest.partition('.')[0]}" if first.endswith("heads") and rest else first
+
+
+def _four(row: list[int]) -> tuple[int, int, int, int]:
+    loaded, partial, skipped, missing = row
+    return loaded, partial, skipped, missing
 
 
 def _first(names: list[str] | tuple[str, ...], count: int = 3) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import logging
 
-from personlab.errors import InputError
+from rich.console import Console
+from rich.table import Table
+
 from personlab.network import PersonLab
-from personlab.weights.files import LoadReport, load_into, load_weights
+from personlab.weights.files import LoadReport, load_weights
 from personlab.weights.imagenet import load_imagenet
-from personlab.weights.network_file import embedded_path
+from personlab.weights.network_file import weights_path
+from personlab.weights.warm_start import warm_start
 
 logger = logging.getLogger("personlab")
 
@@ -20,10 +24,11 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
         network: Changed in place.
         source: `embedded` for the small network that comes with the package, `imagenet` for the backbone's ImageNet
             weights from an installed package, `imagenet:FILE` for those of a file with torchvision's names, otherwise
-            the weights file of a whole PersonLab (`.safetensors`, `.pth`); `none` for nothing.
+            the weights file of a PersonLab (`.safetensors`, `.pth`, `.ckpt`), whose heads, keypoints and disks may
+            differ, see `warm_start`; `none` for nothing.
 
     Returns:
-        What was loaded; `missing` are the tensors that keep their random values.
+        What was loaded; `unfilled` are the tensors that keep random values.
 
     Raises:
         InputError: If there is no such file or package, or the file does not fit the network at all.
@@ -33,11 +38,26 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
     elif source == "imagenet" or source.startswith("imagenet:"):
         report = load_imagenet(network.backbone, source.partition(":")[2] or "package")
     else:
-        state, _ = load_weights(embedded_path() if source == "embedded" else source)
+        path = weights_path(source)
+        state, metadata = load_weights(path)
         # A checkpoint of a training holds the whole task; its network's names carry this prefix.
-        whole_task = any(name.startswith("network.") for name in state)
-        report = load_into(network, state, prefix="network." if whole_task else "")
-        if not report.loaded:
-            raise InputError(f"{source}: no tensor fits the network ({report.summary()}); is it another architecture?")
+        if any(name.startswith("network.") for name in state):
+            state = {n.removeprefix("network."): t for n, t in state.items() if n.startswith("network.")}
+        report = warm_start(network, state, metadata, path)
     logger.info("initial weights from %s: %s", source, report.summary())
+    if report.skipped or report.unfilled:
+        logger.info("%s", _table(report))
     return report
+
+
+def _table(report: LoadReport) -> str:
+    """What was loaded, part by part, with a line for each."""
+    table = Table("part", box=None, title="tensors of the initial weights", title_justify="left")
+    for heading in ("loaded", "in part", "skipped", "missing"):
+        table.add_column(heading, justify="right")
+    table.add_column("why")
+    for part, *counts, why in report.rows():
+        table.add_row(part, *(str(count or "") for count in counts), why)
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(table)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
