@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from personlab.cli.options import (
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.errors import InputError
+from personlab.evaluation.bootstrap import paired_bootstrap
 from personlab.evaluation.coco_ap import CocoAP, Kind
-from personlab.evaluation.results import people_to_results, score_report, write_results
+from personlab.evaluation.results import people_to_results, read_results, score_report, write_results
 from personlab.inference import Predictor, Stopwatch, load
 
 logger = logging.getLogger("personlab")
@@ -35,6 +37,9 @@ def run(words: list[str]) -> int:
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
     parser.add_argument(
         "--results", type=str | None, default=None, help="write COCO results, one object a person, here"
+    )
+    parser.add_argument(
+        "--against", type=str | None, default=None, help="results of another evaluation: differences with intervals"
     )
     options = parser.parse_args(words[1:])
     if options.max_images is not None and options.max_images < 1:
@@ -77,6 +82,9 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
     known = bool(len(annotations.keypoints))
     kinds: tuple[Kind, ...] = ("keypoints", "segmentation") if predictor.makes_masks else ("keypoints",)
     metric = CocoAP(path, kinds, skeleton, only_with_keypoints=options.only_with_keypoints) if known else None
+    earlier = read_results(options.against) if options.against else []
+    if options.against and metric is None:
+        raise InputError(f"{path}: has no annotations, so nothing can be compared; leave out --against")
     predictor.decoder.warm_up()
     watch = Stopwatch()
     results: list[dict[str, Any]] = []
@@ -95,6 +103,8 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
         metric.update_results(results, ids)
         figures = metric.compute()
     report = score_report(figures, len(ids), len(results), watch.seconds, options.only_with_keypoints)
+    if metric is not None and options.against:
+        report["against"] = compare(metric, earlier, options.against)
     logger.info(
         "%d images, %d people; keypoint AP %s, mask AP %s", len(ids), len(results),
         *(shown_ap(report, kind, 4) for kind in KINDS),
@@ -102,3 +112,33 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
     times = ", ".join(f"{stage} {1e3 * spent / len(ids):.1f}" for stage, spent in report["seconds"].items())
     logger.info("milliseconds an image: %s", times)
     return report
+
+
+def compare(metric: CocoAP, earlier: list[dict[str, Any]], source: str) -> dict[str, Any]:
+    """Differences of average precision to results of another evaluation, with intervals over the images.
+
+    Args:
+        metric: With what was found.
+        earlier: COCO results of the same images.
+        source: Their file.
+
+    Returns:
+        By kind that both have, see `Difference.to_json`; and `file`.
+
+    Raises:
+        InputError: If the results are of other images.
+    """
+    seen = set(metric.image_ids)
+    other = next((r["image_id"] for r in earlier if r["image_id"] not in seen), None)
+    if other is not None:
+        raise InputError(f"{source}: has results of image {other}, which was not evaluated; compare the same images")
+    before = copy.deepcopy(metric)
+    before.reset()
+    before.update_results(earlier, metric.image_ids)
+    found: dict[str, Any] = {"file": source}
+    for kind in metric.kinds:
+        if any(kind in result for result in earlier):
+            difference = paired_bootstrap(before.matches(kind), metric.matches(kind))
+            logger.info("%s AP %.4f, was %.4f: %s", kind, difference.second, difference.first, difference)
+            found[kind] = difference.to_json()
+    return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO as CocoIndex
 from pycocotools.cocoeval import COCOeval
@@ -16,6 +17,7 @@ from torchmetrics import Metric
 
 from personlab.data.coco_tables import check_tables, ids_of_images, image_of_each, read_tables, select_category
 from personlab.errors import InputError
+from personlab.evaluation.bootstrap import Matches
 from personlab.evaluation.results import Result, people_to_results
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import People
@@ -158,6 +160,37 @@ class CocoAP(Metric):
             }
         return figures
 
+    def matches(self, kind: Kind) -> Matches:
+        """What was matched on each image so far, for statistics over images; people of all sizes.
+
+        Raises:
+            InputError: If no image was added.
+        """
+        if not self._seen:
+            raise InputError("evaluation: no image was evaluated, so nothing was matched")
+        evaluation = self._matched(kind)
+        count = len(evaluation.params.imgIds)
+        rows = evaluation.evalImgs[:count]  # of the first category; its first range of areas is all of them
+        limit = evaluation.params.maxDets[-1]
+        found = [(i, row) for i, row in enumerate(rows) if row is not None]
+        truths = np.zeros(count, np.int64)
+        for i, row in found:
+            truths[i] = np.count_nonzero(np.asarray(row["gtIgnore"]) == 0)
+        thresholds = len(evaluation.params.iouThrs)
+
+        def joined(name: str) -> NDArray[np.bool_]:
+            parts = [np.asarray(row[name], bool).reshape(thresholds, -1)[:, :limit] for _, row in found]
+            return np.concatenate([np.zeros((thresholds, 0), bool), *parts], axis=1)
+
+        return Matches(
+            image_ids=np.asarray(evaluation.params.imgIds, np.int64),
+            truths=truths,
+            image=np.array([i for i, row in found for _ in row["dtScores"][:limit]], np.int64),
+            scores=np.array([s for _, row in found for s in row["dtScores"][:limit]], np.float64),
+            matched=joined("dtMatches"),
+            ignored=joined("dtIgnore"),
+        )
+
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Only add: scores of a single batch mean nothing."""
         self.update(*args, **kwargs)
@@ -205,6 +238,14 @@ class CocoAP(Metric):
 
     def _evaluate(self, kind: Kind) -> Sequence[float]:
         """COCO's figures of one kind."""
+        evaluation = self._matched(kind)
+        with contextlib.redirect_stdout(io.StringIO()):
+            evaluation.accumulate()
+            evaluation.summarize()
+        return evaluation.stats.tolist()
+
+    def _matched(self, kind: Kind) -> COCOeval:
+        """COCO's evaluation of one kind, with what was found matched to the ground truth."""
         seen = set(self._seen)
         truth = [dict(a) for a in self._annotations if a["image_id"] in seen]
         if self.only_with_keypoints and kind == "segmentation":
@@ -223,9 +264,7 @@ class CocoAP(Metric):
             if kind == "keypoints":
                 evaluation.params.kpt_oks_sigmas = np.array(self.skeleton.sigmas)
             evaluation.evaluate()
-            evaluation.accumulate()
-            evaluation.summarize()
-        return evaluation.stats.tolist()
+        return evaluation
 
     def _index(self, annotations: list[dict[str, Any]]) -> CocoIndex:
         """COCO's index of annotations of the images seen."""

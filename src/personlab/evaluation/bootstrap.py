@@ -1,0 +1,144 @@
+"""How sure a difference of average precision is: two evaluations of the same images, resampled together."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from personlab.errors import InputError
+
+RECALLS = np.linspace(0.0, 1.0, 101)
+"""Recalls at which COCO reads precision."""
+
+
+@dataclass(frozen=True, eq=False)
+class Matches:
+    """What COCO's evaluation matched on each image, over all sizes of people.
+
+    Attributes:
+        image_ids: `(image,)` ids of the images, ascending.
+        truths: `(image,)` people of the ground truth that count.
+        image: `(detection,)` index of the image of each detection.
+        scores: `(detection,)`.
+        matched: `(threshold, detection)` whether it is a person, at each threshold of OKS or IoU.
+        ignored: `(threshold, detection)` whether it counts neither way.
+    """
+
+    image_ids: NDArray[np.int64]
+    truths: NDArray[np.int64]
+    image: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    matched: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+
+    def sorted(self) -> Matches:
+        """The same, best detection first; equal scores stay in order, as COCO's evaluation has them."""
+        order = np.argsort(-self.scores, kind="stable")
+        return Matches(
+            self.image_ids, self.truths, self.image[order], self.scores[order], self.matched[:, order],
+            self.ignored[:, order],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What the second of two evaluations has more than the first.
+
+    Attributes:
+        first: Average precision of the first.
+        second: Average precision of the second.
+        delta: second - first.
+        low: Lower end of the interval of `delta`.
+        high: Upper end of it.
+        level: Share of cases in which such an interval holds the true difference.
+        resamples: How often images were drawn.
+    """
+
+    first: float
+    second: float
+    delta: float
+    low: float
+    high: float
+    level: float
+    resamples: int
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.low > 0 or self.high < 0
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes, and `conclusive`."""
+        return {**asdict(self), "conclusive": self.conclusive}
+
+    def __str__(self) -> str:
+        """The difference with its interval, and a word where it proves nothing."""
+        told = f"{self.delta:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+        return told if self.conclusive else f"{told} inconclusive"
+
+
+def average_precision(matches: Matches, weights: NDArray[np.int64] | None = None) -> float:
+    """COCO's average precision, where each image counts as often as its weight says.
+
+    Args:
+        matches: In the order of `Matches.sorted`.
+        weights: `(image,)`; None for once each.
+
+    Returns:
+        Mean over thresholds and recalls; NaN if no person of the ground truth counts.
+
+    Source: COCO's evaluation code, `accumulate`, whose number this gives for weights of 1.
+    """
+    count = np.ones(len(matches.image_ids), np.int64) if weights is None else weights
+    people = int((count * matches.truths).sum())
+    if people == 0:
+        return float("nan")
+    each = count[matches.image]
+    right = np.cumsum(each * (matches.matched & ~matches.ignored), axis=1)
+    wrong = np.cumsum(each * (~matches.matched & ~matches.ignored), axis=1)
+    recall = right / people
+    precision = right / np.maximum(right + wrong, 1)
+    # The best precision at this recall or a higher one.
+    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    total = 0.0
+    for at, best in zip(recall, precision, strict=True):
+        place = np.searchsorted(at, RECALLS, side="left")
+        total += float(best[place[place < len(best)]].sum())
+    return total / (len(RECALLS) * len(recall))
+
+
+def paired_bootstrap(
+    first: Matches, second: Matches, resamples: int = 2000, level: float = 0.95, seed: int = 0
+) -> Difference:
+    """The difference of two evaluations, with the interval in which it lies by chance of the images.
+
+    The images are drawn with replacement, the same for both, so what makes an image hard for both cancels out.
+
+    Args:
+        first: What is compared with.
+        second: Of the same images.
+        resamples: How often to draw.
+        level: Share of the drawn differences inside the interval (percentiles).
+        seed: Of the draws.
+
+    Raises:
+        InputError: If the images differ, or none has a person that counts.
+    """
+    if not np.array_equal(first.image_ids, second.image_ids) or not np.array_equal(first.truths, second.truths):
+        raise InputError("the two evaluations are of different images or annotations: only the same ones compare")
+    one, two = first.sorted(), second.sorted()
+    values = average_precision(one), average_precision(two)
+    if np.isnan(values[0]):
+        raise InputError("no image has a person that counts, so there is nothing to compare")
+    generator = np.random.default_rng(seed)
+    number = len(one.image_ids)
+    deltas = []
+    for _ in range(resamples):
+        weights = np.bincount(generator.integers(0, number, number), minlength=number)
+        deltas.append(average_precision(two, weights) - average_precision(one, weights))
+    # A draw of nothing but images without people says nothing.
+    low, high = np.nanquantile(deltas, [(1 - level) / 2, (1 + level) / 2])
+    return Difference(*values, values[1] - values[0], float(low), float(high), level, resamples)

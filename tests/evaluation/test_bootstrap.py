@@ -1,0 +1,104 @@
+"""Average precision by weights, and the interval of a difference."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from personlab.errors import InputError
+from personlab.evaluation import CocoAP
+from personlab.evaluation.bootstrap import Matches, average_precision, paired_bootstrap
+
+
+def coco_example(shared: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
+    folder = shared / "golden" / "coco-eval"
+    truth = json.loads((folder / "person_keypoints_val2014_100.json").read_text())
+    found = json.loads((folder / "person_keypoints_val2014_fakekeypoints100_results.json").read_text())
+    # Some scores are equal, and a repetition would put these into another order.
+    found = [{**result, "score": result["score"] + 1e-7 * n} for n, result in enumerate(found)]
+    return truth, found, sorted({r["image_id"] for r in found})
+
+
+@pytest.mark.coco
+def test_weights_of_one_give_cocos_number_and_others_that_of_repeated_images(shared: Path) -> None:
+    truth, found, ids = coco_example(shared)
+    metric = CocoAP(truth, ("keypoints",))
+    metric.update_results(found, ids)
+    matches = metric.matches("keypoints").sorted()
+    assert average_precision(matches) == pytest.approx(metric.compute()["keypoints/AP"], abs=1e-9)
+    # The same as a data set in which images stand as often as their weights say.
+    weights = np.random.default_rng(3).integers(0, 3, len(ids))
+    repeated, again, new_ids = _repeated(truth, found, dict(zip(ids, weights.tolist(), strict=True)))
+    metric = CocoAP(repeated, ("keypoints",))
+    metric.update_results(again, new_ids)
+    assert average_precision(matches, weights) == pytest.approx(metric.compute()["keypoints/AP"], abs=1e-9)
+
+
+def _repeated(truth: dict[str, Any], found: list[dict[str, Any]], times: dict[int, int]) -> tuple[Any, Any, list[int]]:
+    tables: dict[str, Any] = {"images": [], "annotations": [], "categories": truth["categories"]}
+    results, new = [], 0
+    for image in truth["images"]:
+        for _ in range(times.get(image["id"], 0)):
+            new += 1
+            tables["images"].append({**image, "id": new})
+            tables["annotations"] += [
+                {**copy.deepcopy(a), "image_id": new, "id": len(tables["annotations"]) + n}
+                for n, a in enumerate((a for a in truth["annotations"] if a["image_id"] == image["id"]), 1)
+            ]
+            results += [{**r, "image_id": new} for r in found if r["image_id"] == image["id"]]
+    return tables, results, list(range(1, new + 1))
+
+
+def made(generator: np.random.Generator, images: int, skill: float) -> tuple[Matches, Matches]:
+    """Two detectors of the same images: some images are hard for both, the second finds more by `skill`."""
+    truths = generator.integers(1, 4, images)
+    image = np.repeat(np.arange(images), truths)
+    ease = generator.uniform(0.2, 0.8, images)[image]
+    chance = generator.uniform(size=len(image))
+    both = []
+    for more in (0.0, skill):
+        right = (chance < ease + more)[None]
+        scores = generator.uniform(size=len(image)) + 0.5 * right[0]
+        both.append(Matches(np.arange(images), truths, image, scores, right, np.zeros_like(right)))
+    return both[0], both[1]
+
+
+@pytest.mark.parametrize("skill", [0.0, 0.08])
+def test_the_interval_holds_a_planted_difference(skill: float) -> None:
+    large = made(np.random.default_rng(0), 60_000, skill)
+    true = average_precision(large[1].sorted()) - average_precision(large[0].sorted())
+    simulations, held, conclusive = 200, 0, 0
+    for seed in range(simulations):
+        found = paired_bootstrap(*made(np.random.default_rng(1 + seed), 80, skill), resamples=200)
+        held += found.low <= true <= found.high
+        conclusive += found.conclusive
+    assert 0.90 <= held / simulations <= 0.99
+    if skill:
+        assert conclusive / simulations > 0.5
+    else:
+        assert conclusive / simulations < 0.1
+
+
+def test_the_same_twice_differs_by_nothing() -> None:
+    one, _ = made(np.random.default_rng(5), 30, 0.0)
+    found = paired_bootstrap(one, one, resamples=50)
+    assert (found.delta, found.low, found.high, found.conclusive) == (0, 0, 0, False)
+    assert str(found) == "+0.000 [+0.000, +0.000] inconclusive"
+    assert found.to_json()["conclusive"] is False
+
+
+def test_other_images_are_refused() -> None:
+    one, _ = made(np.random.default_rng(5), 30, 0.0)
+    other, _ = made(np.random.default_rng(6), 31, 0.0)
+    with pytest.raises(InputError, match="different images"):
+        paired_bootstrap(one, other)
+    nobody = Matches(
+        one.image_ids, np.zeros_like(one.truths), one.image, one.scores, one.matched, np.ones_like(one.ignored)
+    )
+    with pytest.raises(InputError, match="nothing to compare"):
+        paired_bootstrap(nobody, nobody)
