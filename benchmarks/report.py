@@ -1,8 +1,9 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
-Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md` and `docs/decoder.md`, and
-draws the pictures in `docs/figures/`, all from `benchmarks/results/*.json` and the docstrings. No number there is typed
-by hand. With `--check` nothing is written: the exit code is 1 if a text does not say what the results say.
+Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/decoder.md` and
+`docs/model-zoo.md`, and draws the pictures in `docs/figures/`, all from `benchmarks/results/*.json` and the docstrings.
+No number there is typed by hand. With `--check` nothing is written: the exit code is 1 if a text does not say what the
+results say.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables
+from benchmarks import tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = ("README.md", "docs/decoder.md")
+TEXTS = ("README.md", "docs/decoder.md", "docs/model-zoo.md")
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "decode": "make bench",
     "decode_gpu": "benchmarks/gpu.sh",
     "ladder": "personlab oracle --weights … --json benchmarks/results/ladder.json",
+    "zoo": "python -m benchmarks.zoo --data-root COCO NAME=FILE …",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
 """What makes each file of results, by its name without `.json`."""
@@ -121,6 +123,10 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "ladder": part("ladder", tables.ladder_table, tables.origin),
         "ladder-picture": picture("ladder", "", ladder),
         "ladder-picture-readme": picture("ladder", "docs/", ladder),
+        "zoo-networks": part("zoo", zoo_tables.networks_table),
+        "zoo": part("zoo", zoo_tables.images, zoo_tables.scores_table, tables.origin),
+        "zoo-readme": part("zoo", zoo_tables.readme_table),
+        "zoo-commands": part("zoo", zoo_tables.commands),
         "tune": part("tune", tables.tune_table, tables.origin),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},
     }

@@ -38,6 +38,14 @@ def scored(**about: Any) -> dict[str, Any]:
     return about | {"keypoints": {"AP": 0.5}, "segmentation": {"AP": None}}
 
 
+def zoo_row(rules: str, keypoints: float, masks: float | None, **setting: Any) -> dict[str, Any]:
+    figures = {"keypoints": {"AP": keypoints, "AP_medium": 0.1, "AP_large": 0.75}, "segmentation": {"AP": masks}}
+    about = {"network": "bodypix_075", "split": "val2017", "images": 10, "command": f"personlab evaluate {rules}"}
+    return about | figures | {
+        "setting": {"rules": rules, "size": 801, **setting}, "seconds": {"network": 2.0, "decode": 0.0123}
+    }  # fmt: skip
+
+
 RESULTS = {
     "peers": peers(),
     "decode": HEADER | {"rows": [decode_row(1, 1, 0.5), decode_row(1, 2, 0.3)]},
@@ -45,6 +53,13 @@ RESULTS = {
     "ladder": {"rows": [
         scored(fields=fields, stride=8, size=None, refinement_steps=2) for fields in ("true fields", "network")
     ]},
+    "zoo": HEADER | {
+        "networks": {"bodypix_075": {
+            "file": "b.safetensors", "sha256": "ab" * 32, "bytes": 5_094_208, "backbone": "MobileNetV1",
+            "parameters": 1_271_670, "licence": "not recorded",
+        }},
+        "rows": [zoo_row("tfjs", 0.25, None), zoo_row("paper", 0.5, 0.125, tta="flip", scales=[961])],
+    },
     "tune": {"rows": [
         scored(default=True, options={"hough_grid_px": 4.0, "cell_read": "bilinear"}, decode_ms=1.0),
         scored(default=False, options={"hough_grid_px": 2.0, "cell_read": "bilinear"}, decode_ms=234.5),
@@ -74,7 +89,7 @@ def test_texts_and_pictures_follow_the_results(tmp_path: Path, capsys: pytest.Ca
     assert "README.md: does not match the results; run python -m benchmarks.report" in capsys.readouterr().err
     assert report.main([], root) == 0
     assert report.main(["--check"], root) == 0
-    readme, page = ((root / name).read_text(encoding="utf-8") for name in report.TEXTS)
+    readme, page, _ = ((root / name).read_text(encoding="utf-8") for name in report.TEXTS)
     assert "| 10 | 641×481 | 0.32 | 3.79 | 12 | 2.00 | 200 | 99 |" in readme
     assert "No results yet" not in readme + page
     for path in report.FIGURES.values():
@@ -168,3 +183,14 @@ def test_every_option_is_told_with_its_meaning(rules: str) -> None:
     rows = tables.options_table(rules).splitlines()[2:]
     assert [row.split("`")[1] for row in rows] == list(inspect.signature(RULES[rules]).parameters)
     assert all(len(row.split(" | ")[2]) > 10 for row in rows)
+
+
+def test_the_zoo_tells_scores_times_and_commands() -> None:
+    written = report.parts(RESULTS)
+    rows = written["zoo"].splitlines()
+    assert rows[0] == "Scored on 10 images of val2017."
+    assert rows[4] == "| `bodypix_075` | paper | 801 | flip, and 961 | .500 | .100 | .750 | .125 | 200 | 1.2 |"
+    assert rows[5] == "| `bodypix_075` | tfjs | 801 | none | .250 | .100 | .750 | – | 200 | 1.2 |"
+    assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 200 | 1.2 |"
+    assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
+    assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]

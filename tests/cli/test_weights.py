@@ -15,7 +15,7 @@ from personlab.cli.main import main
 from personlab.files import sha256
 from personlab.network import MobileNetV2
 from personlab.weights.imagenet import load_imagenet
-from personlab.weights.network_file import decoder_of, embedded_path, load_network
+from personlab.weights.network_file import decoder_of, embedded_path, load_network, save_network
 from tests.weights.released import POSE_HEADS, mobilenet, write
 from tests.weights.test_network_file import ARCHITECTURE, DECODER, small_network
 
@@ -42,6 +42,23 @@ def test_the_file_has_the_network_its_decoder_and_where_it_comes_from(checkpoint
     assert decoder_of(metadata, output).nms_radius_px == 4.0
     wanted = {"run_id": "20260101-000000-abcdef", "commit": "c0ffee", "config_hash": "12", "seed": "3"}
     assert metadata.items() >= wanted.items()
+
+
+def test_trained_weights_name_those_they_started_from(checkpoint, tmp_path) -> None:
+    first, output = tmp_path / "first.safetensors", tmp_path / "made.safetensors"
+    save_network(first, ARCHITECTURE, small_network().state_dict(), {"licence": "CC-BY-4.0"})
+    config = checkpoint.parent.parent / "config.yaml"
+    for initial, wanted in (
+        (str(first), {"source_started_from": first.name, "source_started_from_sha256": sha256(first),
+                      "licence": "CC-BY-4.0"}),
+        (str(tmp_path / "gone.safetensors"), {"source_started_from": "gone.safetensors"}),
+        ("none", {}),
+    ):  # fmt: skip
+        model = {"network": ARCHITECTURE, "decoder": DECODER, "initial_weights": initial}
+        OmegaConf.save({"model": model}, config)
+        assert main(["weights", "extract", str(checkpoint), "-o", str(output)]) == 0
+        found = load_network(output)[1]
+        assert {n: v for n, v in found.items() if n.startswith("source_") or n == "licence"} == wanted
 
 
 @pytest.mark.parametrize(("step", "is_its"), [(7, True), (8, False)])

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.errors import InputError
 from personlab.files import sha256
-from personlab.weights.files import save_weights
+from personlab.weights.files import load_weights, save_weights
 from personlab.weights.inspection import inspect_weights
-from personlab.weights.network_file import network_state, save_network
+from personlab.weights.network_file import network_state, save_network, weights_path
 from personlab.weights.tfjs import import_tfjs
 from personlab.weights.torchvision_file import Architecture, import_torchvision
 
@@ -153,10 +153,32 @@ def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
         "evaluation": _evaluation_of(checkpoint, evaluation),
     }
     model = _model_of(run_directory.config)
+    metadata |= start_of(model.get("initial_weights"))
     save_network(output, model["network"], network_state(checkpoint), metadata, half=half, decoder=model.get("decoder"))
     size = output.stat().st_size
     logger.info("%s: %.2f MB", output, size / 1e6)
     return {"file": str(output), "bytes": size, **metadata}
+
+
+def start_of(initial_weights: str | None) -> dict[str, str]:
+    """What a file of trained weights should say about those that the training started from.
+
+    Args:
+        initial_weights: As in a config under `model.initial_weights`.
+
+    Returns:
+        `source_started_from` (the file's name), `source_started_from_sha256`, and the file's `licence` if it names one:
+        whoever trains weights on is bound by it. Hash and licence are left out where the file is no longer there.
+    """
+    if initial_weights in (None, "none"):
+        return {}
+    path = weights_path(str(initial_weights).removeprefix("imagenet:"))
+    found = {"source_started_from": path.name}
+    if path.is_file():
+        found["source_started_from_sha256"] = sha256(path)
+        if path.suffix == ".safetensors" and (licence := load_weights(path)[1].get("licence")):
+            found["licence"] = licence
+    return found
 
 
 def _run_of(checkpoint: Path) -> Any:
