@@ -1,17 +1,21 @@
 """Scalar reads and writes of maps, compiled by numba, for loops that torch cannot express well.
 
 Places are in cells of the map. All of these are total: a place outside the map, or not a number, is clamped to it.
-Arrays are expected float32 and C-contiguous, so that each kernel compiles once. Numba's file cache does not notice
-changes of a kernel in another file: after editing here, remove the `__pycache__` folders of the callers.
+Arrays are expected float32 and C-contiguous, so that each kernel compiles once.
 """
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from personlab.geometry.kernel_cache import drop_stale_kernels
+
+drop_stale_kernels(Path(__file__).resolve().parent.parent)  # before the first kernel is looked for
 
 
 @njit(cache=True, nogil=True, inline="always")
