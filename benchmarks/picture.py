@@ -1,0 +1,45 @@
+"""Draw the picture at the top of the README: `python -m benchmarks.picture WEIGHTS --data-root COCO`.
+
+Images of COCO's val2017 under CC BY 2.0, which allows to show them changed with a word on where they are from.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from personlab.inference import load
+from personlab.visualization import write_image
+
+ROOT = Path(__file__).resolve().parent.parent
+PHOTOS = {
+    "000000410456.jpg": "https://www.flickr.com/photo.gne?id=8438575589",
+    "000000247917.jpg": "https://www.flickr.com/photo.gne?id=7205570594",
+    "000000541055.jpg": "https://www.flickr.com/photo.gne?id=3465325303",
+}
+"""Images by name, with the pages of their photographers."""
+HEIGHT, GAP, WHITE = 360, 6, 255
+
+
+def main() -> None:
+    """Predict, draw, and put side by side."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("weights", help="network, a .safetensors")
+    parser.add_argument("--data-root", required=True, type=Path, help="folder of the data set, in COCO's layout")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "figures" / "people.jpg")
+    options = parser.parse_args()
+    predictor = load(options.weights, flip=True, scales=[961])
+    drawn = []
+    for name in PHOTOS:
+        picture = predictor(options.data_root / "val2017" / name).draw()
+        width = round(picture.shape[1] * HEIGHT / picture.shape[0])
+        drawn += [cv2.resize(picture, (width, HEIGHT), interpolation=cv2.INTER_AREA)]
+        drawn += [np.full((HEIGHT, GAP, 3), WHITE, np.uint8)]
+    write_image(options.output, np.hstack(drawn[:-1]))
+
+
+if __name__ == "__main__":
+    main()
