@@ -28,6 +28,8 @@ pixel has no, one or several people."""
 CROWD, UNANNOTATED, UNMASKED = 1, 2, 4
 """Bits of the `IGNORE` channel: inside a crowd region; inside a person who has no keypoints; inside the box of a person
 who has no mask, where nobody knows which pixels are a person's."""
+OFFSETS_ONLY = 3
+"""Visibility of an imputed keypoint that has offsets but no heatmap, beside COCO's 0, 1 and 2."""
 MAX_PEOPLE = 254
 """People an image may have: what an 8-bit label map can tell apart."""
 
@@ -40,7 +42,8 @@ class Sample:
         image_id: Id of the image in its data set.
         image: `(height, width, 3)` uint8, RGB.
         keypoints: `(person, keypoint, 3)` float32: x, y in `crop_xy` (`image_xy` before any augmentation) and COCO's
-            visibility: 0 not labelled or out of the frame, 1 labelled but hidden, 2 visible. Never shortened.
+            visibility: 0 not labelled or out of the frame, 1 labelled but hidden, 2 visible; or `OFFSETS_ONLY`. Never
+            shortened.
         label_map: `(height, width, 3)` uint8, see `FIRST`, `SECOND`, `IGNORE`.
         image_size: `(height, width)` of the file on disk.
         image_to_crop: `(2, 3)` float64 affine matrix, `image_xy` -> `crop_xy`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from personlab.structures import CROWD, UNANNOTATED, UNMASKED, Batch
+from personlab.structures import CROWD, OFFSETS_ONLY, UNANNOTATED, UNMASKED, Batch
 
 
 def random_scene(
@@ -16,6 +16,7 @@ def random_scene(
     xy = rng.integers(0, limit * 4 + 1, (people, keypoints, 2)) / 4
     visibility = rng.choice([0, 1, 2], (people, keypoints, 1), p=[0.3, 0.2, 0.5])
     visibility[rng.random(people) < 0.2] = 0  # a person with a mask only
+    visibility[(rng.random((people, 1, 1)) < 0.2) & (visibility > 0)] = OFFSETS_ONLY  # an imputed person
     label_map = np.zeros((3, height, width), np.uint8)
     for j in range(people):
         rows, columns = _box(rng, height, width)

@@ -276,3 +276,22 @@ def test_leaving_out_people_without_keypoints_is_about_masks_alone() -> None:
     assert scores[False]["keypoints/AP"] == scores[True]["keypoints/AP"] == pytest.approx(1)
     assert scores[False]["segmentation/AP"] == pytest.approx(1)
     assert scores[True]["segmentation/AP"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_imputed_people_count_as_people_without_keypoints() -> None:
+    boxes = {1: [BOX["left"], BOX["right"]], 2: [BOX["left"]]}
+    plain = _annotations(boxes)
+    plain["annotations"][1] |= {"keypoints": [0] * 6, "num_keypoints": 0}
+    imputed, careless = copy.deepcopy(plain), _annotations(boxes)
+    mark = {"imputed": True, "imputation": {"score": 0.9, "fit": 0.9}}
+    imputed["annotations"][1] |= {"keypoints": [230, 30, 2, 300, 60, 2], "num_keypoints": 2, **mark}
+
+    def figures(annotations: dict[str, Any], **options: Any) -> list[float]:
+        metric = CocoAP(annotations, skeleton=PAIR, **options)
+        metric.update([_people((BOX["left"], 0.9), (BOX["right"], 0.8), shift_px=5.0), _people()], [1, 2])
+        return [value for value in metric.compute().values() if not math.isnan(value)]
+
+    for options in ({}, {"only_with_keypoints": True}):
+        assert figures(imputed, **options) == figures(plain, **options)
+        assert figures(plain, **options) != figures(careless, **options)
+    assert imputed["annotations"][1]["num_keypoints"] == 2  # what was given stays as it is

@@ -235,3 +235,21 @@ def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
     run = fit(synthetic, tmp_path, *words, config=f"{config.parent.name}/{config.name}")
     assert json.loads(run.card.read_text())["status"] == "finished"
     assert (run.path / "evaluation.json").is_file()
+
+
+def test_overlays_of_imputed_keypoints_change_what_is_learnt(synthetic, tmp_path):
+    content = json.loads((synthetic / "annotations" / "person_keypoints_train2017.json").read_text())
+    for row in content["annotations"][::2]:
+        row |= {"imputed": True}
+    imputed = tmp_path / "imputed.json"
+    imputed.write_text(json.dumps(content))
+    overlays = sorted((ROOT / "configs" / "ablation").glob("imputed_*.yaml"))
+    assert len(overlays) == 4
+    losses = set()
+    for overlay in overlays:
+        words = ["--config", str(overlay), f"--data.train_annotations={imputed}", *TRAINED, *steps(1)]
+        run = fit(synthetic, tmp_path / overlay.stem, *words, "--data.view.init_args.crop_size=129")
+        assert f"imputed: {overlay.stem.removeprefix('imputed_')}\n" in run.config.read_text()
+        row = next(r for r in map(json.loads, run.ledger.read_text().splitlines()) if "train/loss/total" in r)
+        losses.add(tuple(row[f"train/loss/{term}"] for term in ("heatmap", "segmentation", "long")))
+    assert len(losses) == 4

@@ -9,6 +9,7 @@ import numpy as np
 from personlab.skeleton import Skeleton
 
 CROWD, UNANNOTATED, UNMASKED = 1, 2, 4
+OFFSETS_ONLY = 3
 
 
 def infer_places(keypoints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -72,11 +73,12 @@ def encode(
             for k in range(k_all):
                 inside = [(float(((p[k, :2] - x) ** 2).sum()), n) for n, p in enumerate(places) if p[k, 2] > 0]
                 inside = [(d, n) for d, n in inside if d <= radius**2]
-                positive = any(places[n][k, 2] == 2 for _, n in inside)
+                positive = any(places[n][k, 2] == 2 and keypoints[n, k, 2] != OFFSETS_ONLY for _, n in inside)
                 guessed = any(places[n][k, 2] == 1 for _, n in inside)
+                imputed = any(keypoints[n, k, 2] == OFFSETS_ONLY for _, n in inside)
                 t["heatmaps"][k, i, j] = positive
-                left_out = unlabelled == "ignore" and guessed and not positive
-                t["heatmap_valid"][k, i, j] = not ignore & (CROWD | UNANNOTATED) and not left_out
+                left_out = imputed or (unlabelled == "ignore" and guessed)
+                t["heatmap_valid"][k, i, j] = not ignore & (CROWD | UNANNOTATED) and (positive or not left_out)
                 known = [(d, n) for d, n in inside if places[n][k, 2] >= least]
                 if known:
                     person = places[min(known)[1]]

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personlab.data.coco_tables import (
-    Row,
     found,
     ids_of_images,
     image_of_each,
@@ -20,10 +19,11 @@ from personlab.data.coco_tables import (
     text,
     whole_number,
 )
+from personlab.data.imputed import Imputed, Row, is_imputed, without_imputed
 from personlab.data.segmentations import Segmentations
 from personlab.errors import InputError
 from personlab.skeleton import COCO, Skeleton
-from personlab.structures import MAX_PEOPLE
+from personlab.structures import MAX_PEOPLE, OFFSETS_ONLY
 
 MAX_PIXELS = 2**30
 """Largest image, as in OpenCV, which reads no larger ones: a size that is a slip would ask for all memory."""
@@ -43,10 +43,12 @@ class CocoAnnotations:
         image_sizes: `(image, 2)` int64, (height, width) in pixels.
         first_annotation: `(image + 1,)`: annotations of image i are `first_annotation[i]:first_annotation[i + 1]`.
         annotation_ids: `(annotation,)` int64.
-        keypoints: `(annotation, keypoint, 3)` float32, x, y in `image_xy` and COCO's visibility; unlabelled ones are 0.
+        keypoints: `(annotation, keypoint, 3)` float32, x, y in `image_xy` and COCO's visibility, or `OFFSETS_ONLY`;
+            unlabelled ones are 0.
         boxes: `(annotation, 4)` float32: x, y, width, height in pixels.
-        is_crowd: `(annotation,)` bool.
-        has_keypoints: `(annotation,)` bool: at least one keypoint is labelled.
+        is_crowd: `(annotation,)` bool; imputed people too, if they were read as `mask`.
+        is_imputed: `(annotation,)` bool: the file has keypoints that nobody labelled, whatever they were read as.
+        has_keypoints: `(annotation,)` bool: at least one keypoint is labelled, or imputed and read as `use`.
         segmentations: Polygons and run-length codes.
     """
 
@@ -60,6 +62,7 @@ class CocoAnnotations:
     keypoints: NDArray[np.float32]
     boxes: NDArray[np.float32]
     is_crowd: NDArray[np.bool_]
+    is_imputed: NDArray[np.bool_]
     has_keypoints: NDArray[np.bool_]
     segmentations: Segmentations
 
@@ -90,9 +93,12 @@ class CocoAnnotations:
         return found[self.is_crowd[found]]
 
     def images_with_keypoints(self) -> NDArray[np.int64]:
-        """Images with at least one labelled keypoint of a single person, ascending."""
+        """Images with at least one labelled keypoint of a single person, ascending.
+
+        Imputed ones count however they were read, so that what is done with them changes targets and not the images.
+        """
         owner = np.repeat(np.arange(len(self)), np.diff(self.first_annotation))
-        return np.unique(owner[self.has_keypoints & ~self.is_crowd])
+        return np.unique(owner[self.is_imputed | (self.has_keypoints & ~self.is_crowd)])
 
 
 ANNOTATIONS = "annotations/person_keypoints_{split}.json"
@@ -111,7 +117,12 @@ def annotation_path(root: str | Path, split: str, annotations: str = ANNOTATIONS
 
 
 def read_annotations(
-    path: str | Path, skeleton: Skeleton = COCO, *, require_keypoints: bool = True, require_annotations: bool = True
+    path: str | Path,
+    skeleton: Skeleton = COCO,
+    *,
+    require_keypoints: bool = True,
+    require_annotations: bool = True,
+    imputed: Imputed = "ignore",
 ) -> CocoAnnotations:
     """Read a COCO annotation file; only annotations of the category `person` are kept.
 
@@ -121,10 +132,11 @@ def read_annotations(
         require_keypoints: Refuse files whose annotations have no keypoints at all (`instances_*.json`), which can be
             scored against but not trained on.
         require_annotations: Refuse files of images alone, such as `image_info_test-dev2017.json`.
+        imputed: What imputed keypoints are taken for. What is not training ignores them: they are no truth.
 
     Returns:
         The annotations. Fields that COCO's own files always have but a conversion may lack (`iscrowd`, `bbox`,
-        `segmentation`, `keypoints`) may be missing, and no others are read.
+        `segmentation`, `keypoints`) may be missing, and of others only the mark of imputed keypoints is read.
 
     Raises:
         InputError: If the file is missing, not JSON, not COCO, has no images or no category `person`, has no keypoints
@@ -145,7 +157,12 @@ def read_annotations(
     order = np.argsort(owner, kind="stable")
     people = [people[i] for i in order]
     owner = owner[order]
+    imputed_here = np.array([is_imputed(a) for a in people], dtype=bool)
+    if imputed in ("ignore", "mask"):
+        people = [without_imputed(a) for a in people]
     is_crowd = np.array([bool(a.get("iscrowd", 0)) for a in people], dtype=bool)
+    if imputed == "mask":
+        is_crowd |= imputed_here
     crowded = np.bincount(owner[~is_crowd], minlength=len(ids))
     if crowded.max() > MAX_PEOPLE:
         image = names[crowded.argmax()].decode()
@@ -153,6 +170,9 @@ def read_annotations(
             f"{path}: {image} has {crowded.max()} people, more than {MAX_PEOPLE}; make some of them a crowd"
         )
     keypoints = _keypoints(path, people, skeleton)
+    if imputed == "offsets":
+        visibility = keypoints[..., 2]
+        visibility[imputed_here[:, None] & (visibility > 0)] = OFFSETS_ONLY
     return CocoAnnotations(
         path=path,
         category_id=int(category["id"]),
@@ -164,7 +184,8 @@ def read_annotations(
         keypoints=keypoints,
         boxes=_rows(path, people, "bbox", 4),
         is_crowd=is_crowd,
-        has_keypoints=np.asarray((keypoints[..., 2] > 0).any(axis=1)),
+        is_imputed=imputed_here,
+        has_keypoints=np.asarray(np.isin(keypoints[..., 2], (1, 2)).any(axis=1)),
         segmentations=_segmentations(path, people, sizes[owner]),
     )
 

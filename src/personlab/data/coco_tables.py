@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from personlab.data.imputed import MARK, Row
 from personlab.errors import InputError
 
-Row = dict[str, Any]
 TABLES = ("images", "annotations", "categories")
 
 
@@ -72,6 +72,8 @@ def _check_annotation(where: str, annotation: Row) -> None:
     whole_number(where, annotation, "category_id")
     if annotation.get("iscrowd", 0) not in (0, 1):
         raise InputError(f"{where}: iscrowd must be 0 or 1, {found(annotation, 'iscrowd')}")
+    if annotation.get(MARK, False) not in (False, True):
+        raise InputError(f"{where}: {MARK} must be true or false, {found(annotation, MARK)}")
 
 
 def whole_number(where: str, row: Row, key: str) -> int:

@@ -6,7 +6,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -18,6 +18,7 @@ from personlab.data.coco import ANNOTATIONS, CocoAnnotations, annotation_path, r
 from personlab.data.collate import collate
 from personlab.data.dataset import CocoDataset, View
 from personlab.data.images import read_image
+from personlab.data.imputed import Imputed
 from personlab.data.sampler import DeterministicSampler
 from personlab.data.warp import Resize
 from personlab.errors import InputError
@@ -37,6 +38,9 @@ class CocoDataModule(LightningDataModule):
         val_split: Split that a training is validated on.
         test_split: Split that `test` scores; None for `val_split`.
         annotations: Annotation file below the root; `{split}` stands for the split.
+        train_annotations: Another one to train on, such as one with imputed keypoints; None for `annotations`.
+        imputed: What training does with imputed keypoints, see `personlab.data.imputed.Imputed`; validation and test
+            take them for people without keypoints, as they are.
         batch_size: Images a process and training step.
         eval_batch_size: Images a process and evaluation step; more than one pads all to the largest.
         eval_size: Longer side, in pixels, that images are resized to for evaluation; None keeps their size.
@@ -51,7 +55,7 @@ class CocoDataModule(LightningDataModule):
             the evaluation view.
         train_images: Use the first n images only, to debug or to overfit; None for all.
         val_images: The same for validation and test.
-        train_only_with_people: Leave out training images without any labelled keypoint.
+        train_only_with_people: Leave out training images without any labelled (or imputed) keypoint.
         skeleton: A skeleton file, if the keypoints are not COCO's.
 
     Raises:
@@ -67,6 +71,8 @@ class CocoDataModule(LightningDataModule):
         val_split: str = "val2017",
         test_split: str | None = None,
         annotations: str = ANNOTATIONS,
+        train_annotations: str | None = None,
+        imputed: Imputed = "use",
         batch_size: int = 8,
         eval_batch_size: int = 1,
         eval_size: int | None = 801,
@@ -85,6 +91,8 @@ class CocoDataModule(LightningDataModule):
         super().__init__()
         if eval_size is not None and eval_scale is not None:
             raise InputError("eval_size and eval_scale are both set: set eval_size to null to resize by eval_scale")
+        if imputed not in get_args(Imputed):
+            raise InputError(f"imputed: {imputed!r} is unknown, give {', '.join(get_args(Imputed))}")
         counts = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "size_multiple": size_multiple}
         for name, value in {**counts, "train_images": train_images, "val_images": val_images}.items():
             if value is not None and value < 1:
@@ -96,6 +104,8 @@ class CocoDataModule(LightningDataModule):
         self.val_split = val_split
         self.test_split = test_split or val_split
         self.annotations = annotations
+        self.train_annotations = train_annotations or annotations
+        self.imputed: Imputed = imputed
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         resizes = eval_size is not None or eval_scale is not None
@@ -172,7 +182,7 @@ class CocoDataModule(LightningDataModule):
         self._loader_made = True
         if len(sampler) < self.batch_size:
             raise InputError(
-                f"{self.annotation_path(self.train_split)}: {len(sampler)} images a process do not fill one batch; "
+                f"{self.train_dataset.annotations.path}: {len(sampler)} images a process do not fill one batch; "
                 f"lower data.batch_size from {self.batch_size} or use more images"
             )
         return self._loader(self.train_dataset, sampler, self.batch_size, drop_last=True)
@@ -210,7 +220,8 @@ class CocoDataModule(LightningDataModule):
         return self.trainer.current_epoch, batches * self.batch_size * self.trainer.world_size
 
     def _train_dataset(self) -> CocoDataset:
-        annotations = read_annotations(self.annotation_path(self.train_split), self.skeleton)
+        path = annotation_path(self.root, self.train_split, self.train_annotations)
+        annotations = read_annotations(path, self.skeleton, imputed=self.imputed)
         chosen = annotations.images_with_keypoints() if self.train_only_with_people else np.arange(len(annotations))
         if len(chosen) == 0:
             raise InputError(f"{annotations.path}: no image has a labelled keypoint; use person_keypoints_*.json")

@@ -14,7 +14,7 @@ from personlab.encoding.nearest import Disks, make_disks, nearest_wins, write
 from personlab.errors import InputError
 from personlab.geometry.cells import cell_centres
 from personlab.skeleton import COCO, Skeleton
-from personlab.structures import CROWD, FIRST, IGNORE, SECOND, UNANNOTATED, UNMASKED, Batch, Targets
+from personlab.structures import CROWD, FIRST, IGNORE, OFFSETS_ONLY, SECOND, UNANNOTATED, UNMASKED, Batch, Targets
 
 
 @final
@@ -23,7 +23,7 @@ class Encoder:
 
     * Heatmaps: 1 within the radius of a labelled keypoint (v = 1 or 2) of anybody. Left out of `heatmap_valid`: cells
       inside crowd regions and inside people who have a mask but no keypoints, positive ones too, since the paper
-      leaves out the regions as a whole.
+      leaves out the regions as a whole; and disks of keypoints with `OFFSETS_ONLY`, where no other makes them positive.
     * Short offsets: to the nearest keypoint of the type, inside its disk.
     * Mid offsets: in the disk of the edge's source, to the target of the same person, if that is labelled too.
     * Long offsets: to each labelled keypoint of the person whose mask covers the cell; cells that several people cover,
@@ -109,7 +109,9 @@ class Encoder:
 
         height, width = labels.shape[-2:]
         disks = make_disks(place_xy, labelled | inferred, self.disk_radius_px, stride, height, width)
-        heatmaps, heatmap_valid = self._heatmaps(disks, labelled, labels)
+        offsets_only = labelled & (batch.keypoints[..., 2] == OFFSETS_ONLY)
+        left_out = offsets_only | inferred if self.unlabelled == "ignore" else offsets_only
+        heatmaps, heatmap_valid = self._heatmaps(disks, labelled & ~offsets_only, left_out, labels)
         short_offsets, short_valid, mid_offsets, mid_valid = self._disk_offsets(disks, place_xy, known, height, width)
         segmentation, segmentation_valid = self._segmentation(batch.label_maps, labels, stride)
         long_offsets, long_valid = long_targets(place_xy, known, labels, stride)
@@ -132,21 +134,22 @@ class Encoder:
         self,
         disks: Disks,
         labelled: Bool[Tensor, "batch person keypoint"],
+        left_out: Bool[Tensor, "batch person keypoint"],
         labels: UInt8[Tensor, "batch 3 height width"],
     ) -> tuple[Float[Tensor, "batch keypoint height width"], Bool[Tensor, "batch keypoint height width"]]:
-        """Disks of labelled keypoints, and what the ignore regions and the inferred keypoints leave valid."""
+        """Disks of labelled keypoints, and what the ignore regions and the disks left out leave valid."""
         size, _, k = labelled.shape
         height, width = labels.shape[-2:]
-        is_labelled = labelled[disks.batch, disks.person, disks.keypoint][:, None]
+        place = (disks.batch, disks.person, disks.keypoint)
         map_index = disks.batch * k + disks.keypoint
 
         def union(inside: Bool[Tensor, "disk window"]) -> Bool[Tensor, "batch keypoint height width"]:
             return write([inside], inside, map_index, disks.cell, size * k, height * width).view(size, k, height, width)
 
-        positive = union(disks.inside & is_labelled)
+        positive = union(disks.inside & labelled[place][:, None])
         valid = ((labels[:, IGNORE] & (CROWD | UNANNOTATED)) == 0)[:, None].expand_as(positive)
-        if self.unlabelled == "ignore":
-            valid = valid & (positive | ~union(disks.inside & ~is_labelled))
+        if left_out.any():
+            valid = valid & (positive | ~union(disks.inside & left_out[place][:, None]))
         return positive.float(), valid
 
     def _disk_offsets(

@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from torchmetrics import Metric
 
 from personlab.data.coco_tables import check_tables, ids_of_images, image_of_each, read_tables, select_category
+from personlab.data.imputed import without_imputed
 from personlab.errors import InputError
 from personlab.evaluation.bootstrap import Matches
 from personlab.evaluation.results import Result, people_to_results
@@ -41,6 +42,8 @@ class CocoAP(Metric):
 
     Results are kept as they come and evaluated together at the end, since average precision is no mean over images.
     Nothing is gathered between processes: each writes its `results` and one process takes them all by `update_results`.
+
+    Imputed keypoints are no truth: their people count as people without keypoints, as before they were imputed.
 
     Args:
         annotations: Annotation file, or its content.
@@ -89,6 +92,7 @@ class CocoAP(Metric):
             chosen, self._annotations = select_category(self.source, tables, category)
             self._categories = [chosen]
         image_of_each(self.source, self._annotations, ids)
+        self._annotations = [without_imputed(a) for a in self._annotations]
         self._check("keypoints" in kinds or only_with_keypoints)
         self._seen: list[int] = []
         self._results: list[Result] = []
