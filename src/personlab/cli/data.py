@@ -1,4 +1,4 @@
-"""`personlab data`: making data sets."""
+"""`personlab data`: making data sets, and mending them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.data.synthetic import generate
 
 logger = logging.getLogger("personlab")
-COMMANDS = ("synth",)
+COMMANDS = ("synth", "impute")
 
 
 def run(words: list[str]) -> int:
     """Run `personlab data COMMAND`."""
-    choose_command(words, COMMANDS)
-    arguments = _synth_parser().parse_args(words[2:])
+    command = choose_command(words, COMMANDS)
+    return {"synth": _synth, "impute": _impute}[command](words[2:])
+
+
+def _impute(words: list[str]) -> int:
+    from personlab.cli.impute import impute  # networks and decoders, which drawing people does not need
+
+    return impute(words)
+
+
+def _synth(words: list[str]) -> int:
+    arguments = _synth_parser().parse_args(words)
     with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as bar:
         task = bar.add_task("drawing people", total=arguments.train_images + arguments.val_images)
         result = generate(

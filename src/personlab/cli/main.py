@@ -32,7 +32,7 @@ COMMANDS = {
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
     "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
-    "data": ("personlab.cli.data", "make data sets: data synth"),
+    "data": ("personlab.cli.data", "make data sets, impute keypoints: data synth, data impute"),
     "weights": (
         "personlab.cli.weights",
         "take weights out of runs, import released ones, look into files: weights extract, import, inspect",
