@@ -54,9 +54,9 @@ def similarity(found: Keypoints, truth: Keypoints, area_px: float, skeleton: Ske
 def imputation_quality(checked: Checked) -> dict[str, Any]:
     """How near imputed keypoints come to those that humans labelled.
 
-    People with keypoints are larger than those without: COCO's annotators labelled nobody below 32 x 32 pixels. So
-    everybody is imputed twice: as they are, and from a cutting that is shrunk until the person is as large as somebody
-    who is to be imputed, drawn by chance. The second is what to expect of the imputed file.
+    People with keypoints are larger than those without: COCO's annotators labelled hardly anybody below 32 x 32 pixels.
+    So everybody is imputed twice: as they are, and from a cutting that is shrunk until the person is as large
+    as somebody who is to be imputed, drawn by chance. The second is what to expect of the imputed file.
 
     Args:
         checked: People, and what was found.
