@@ -233,6 +233,10 @@ def test_bad_input_is_told_in_one_line(tmp_path) -> None:
     del bare["annotations"][0]["area"]
     with pytest.raises(InputError, match="annotation 1 has no area"):
         CocoAP(bare, skeleton=PAIR)
+    bare["annotations"][0] |= {"area": 1, "segmentation": []}
+    with pytest.raises(InputError, match="annotation 1 has an empty segmentation"):
+        CocoAP(bare, skeleton=PAIR)
+    assert CocoAP(bare, ("keypoints",), PAIR).kinds == ("keypoints",)
 
 
 @pytest.mark.parametrize(
