@@ -24,6 +24,7 @@ from personlab.evaluation.bootstrap import paired_bootstrap
 from personlab.evaluation.coco_ap import CocoAP, Kind
 from personlab.evaluation.results import people_to_results, read_results, score_report, write_results
 from personlab.inference import Predictor, Stopwatch, load
+from personlab.weights.onnx_file import ONNX_SUFFIX
 
 logger = logging.getLogger("personlab")
 
@@ -51,7 +52,7 @@ def run(words: list[str]) -> int:
 
 def add_network_options(parser: Any) -> None:
     """Options that say what people are found with, for every command that finds some."""
-    parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors, or embedded")
+    parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors or .onnx, or embedded")
     parser.add_argument("--rules", type=Rules | None, default=None, help="whose rules; default: as the weights name")
     parser.add_argument(
         "--decoder", type=dict[str, Any], default={}, help="options of the decoder: --decoder.NAME VALUE"
@@ -65,7 +66,8 @@ def add_network_options(parser: Any) -> None:
 
 def predictor_of(options: Any) -> Predictor:
     """The predictor that a command's options describe."""
-    check_device(options.device)
+    if not options.weights.endswith(ONNX_SUFFIX):  # onnxruntime has devices of its own
+        check_device(options.device)
     return load(
         options.weights, options.rules, options.size, options.scales, options.tta == "flip", options.stride,
         options.device, **options.decoder,

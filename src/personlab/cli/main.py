@@ -30,6 +30,7 @@ COMMANDS = {
     "predict": ("personlab.cli.predict", "find people in images, folders, videos and cameras"),
     "evaluate": ("personlab.cli.evaluate", "score any weights on a split, without a Trainer"),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
+    "export": ("personlab.cli.export", "write a network as an ONNX file, which predict and evaluate take as weights"),
     "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
     "data": ("personlab.cli.data", "make data sets, impute keypoints: data synth, data impute"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 from numpy.typing import NDArray
+from torch import Tensor
 
 from personlab.data.collate import collate
 from personlab.data.images import read_image
@@ -19,13 +21,35 @@ from personlab.errors import InputError
 from personlab.geometry import affine
 from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
-from personlab.network import PersonLab
 from personlab.skeleton import Skeleton
 from personlab.structures import Batch, Fields, People, Sample
 from personlab.visualization import draw_people, write_image
 from personlab.weights.network_file import decoder_of, heads_of, load_network, weights_path
+from personlab.weights.onnx_file import ONNX_SUFFIX
 
 Image = NDArray[np.uint8]
+
+
+class FieldNetwork(Protocol):
+    """Whatever makes fields of images: a `PersonLab`, or an `OnnxNetwork`."""
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Keypoints and tree of the fields."""
+
+    @property
+    def size_multiple(self) -> int:
+        """Images must be `n * size_multiple + 1` pixels high and wide."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where images must be, and where fields will be."""
+
+    def set_refinements(self, steps: int) -> None:
+        """How often offsets are refined from now on; 0 leaves them raw. Raises InputError if that is impossible."""
+
+    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> Fields:
+        """The fields of RGB images."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +84,7 @@ class Predictor:
     """Finds people in images of any size.
 
     Args:
-        network: In evaluation mode, on the device to work on.
+        network: On the device to work on; a `PersonLab` in evaluation mode.
         decoder: Fields -> people.
         size: Longer side that images are resized to, in pixels; None keeps their size.
         scales: Further longer sides whose fields are averaged with those of `size`; needs `size`.
@@ -74,7 +98,7 @@ class Predictor:
 
     def __init__(
         self,
-        network: PersonLab,
+        network: FieldNetwork,
         decoder: Decoder,
         size: int | None = 801,
         scales: Sequence[int] = (),
@@ -93,8 +117,8 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        """Where the network works."""
-        return next(self.network.parameters()).device
+        """Where the fields are made and decoded."""
+        return self.network.device
 
     @property
     def makes_masks(self) -> bool:
@@ -151,7 +175,7 @@ class Predictor:
         samples = [_sample(image) for image in images]
         if view is not None:
             samples = [view(sample) for sample in samples]
-        return collate(samples, multiple=self.network.backbone.size_multiple)
+        return collate(samples, multiple=self.network.size_multiple)
 
 
 def load(
@@ -167,22 +191,20 @@ def load(
     """A predictor from a file of weights.
 
     Args:
-        weights: A network's `.safetensors`, or `embedded` for the small one of the package.
+        weights: A network's `.safetensors` or `.onnx`, or `embedded` for the small one of the package.
         rules: Whose rules to decode by; None for the decoder that the file names.
         size: See `Predictor`.
         scales: See `Predictor`.
         flip: See `Predictor`.
-        stride: Output stride; None for that of the file.
-        device: Where to work, as torch names it.
+        stride: Output stride; None for that of the file, which is the only one an `.onnx` has.
+        device: Where to work, as torch names it; onnxruntime knows `cpu` and, where it was built for that, `cuda`.
         **options: Options of the decoder that differ from those of the file or of the rules.
 
     Raises:
         InputError: If the file, the rules or an option is bad.
     """
     path = weights_path(str(weights))
-    network, metadata = load_network(path)
-    if stride is not None:
-        network.set_output_stride(stride)
+    network, metadata = _open(path, stride, device)
     if rules is not None and rules not in RULES:
         raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
     decoder: Decoder = decoder_of(metadata, path)
@@ -192,7 +214,25 @@ def load(
         network.set_refinements(0)  # released decoders refine offsets themselves, as they go
     if "masks" in decoder.options and not {"segmentation", "long_offsets"} <= set(heads_of(metadata, path)):
         decoder = decoder.with_options(masks=False)
-    return Predictor(network.to(device), decoder.with_options(**options), size, scales, flip)
+    return Predictor(network, decoder.with_options(**options), size, scales, flip)
+
+
+def _open(path: Path, stride: int | None, device: str) -> tuple[FieldNetwork, dict[str, str]]:
+    """The network of a file at a stride, on a device, and the file's metadata."""
+    if path.suffix == ONNX_SUFFIX:
+        from personlab.inference.onnx_network import OnnxNetwork  # onnxruntime is an extra
+
+        exported = OnnxNetwork(path, device)
+        if stride not in (None, exported.output_stride):
+            raise InputError(
+                f"{path}: an ONNX file has one output stride, this one {exported.output_stride}; for {stride}, make "
+                f"another with `personlab export --stride {stride}`"
+            )
+        return exported, exported.metadata
+    network, metadata = load_network(path)
+    if stride is not None:
+        network.set_output_stride(stride)
+    return network.to(device), metadata
 
 
 def _sample(image: Image) -> Sample:

@@ -87,6 +87,16 @@ class PersonLab(nn.Module):
         """Pixels of network input a cell of the fields."""
         return self.backbone.output_stride
 
+    @property
+    def size_multiple(self) -> int:
+        """Images must be `n * size_multiple + 1` pixels high and wide."""
+        return self.backbone.size_multiple
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and where images must be."""
+        return self.mean.device
+
     def set_output_stride(self, stride: int) -> None:
         """Change the output stride in place, with the same weights; see `Backbone.set_output_stride`."""
         self.backbone.set_output_stride(stride)
