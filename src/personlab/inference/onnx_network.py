@@ -120,6 +120,8 @@ def _open_session(path: Path, device: str, content: bytes | None) -> Any:
         raise InputError(f"{path}: device {device}: the onnxruntime that is installed has {', '.join(known)}; give cpu")
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
+    # Threads that spin while they wait take the cores from decoding and from other work; see the program's environment.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = _ERRORS_ONLY
     arguments = {"device_id": number or "0"} if kind == "cuda" else {}
     try:
