@@ -29,8 +29,8 @@ def peers_table(result: Row, stride: int | None = None) -> str:
         poses, peer_poses, masks, peer_masks = (_median(same, name) for name in times)
         table.append(
             {"stride": at, "people": people, "image": size, "poses, ms": _ms(poses), "PoseNet, ms": _ms(peer_poses),
-             "times faster": _times(peer_poses / poses), "masks, ms": _ms(masks), "BodyPix, ms": _ms(peer_masks),
-             "times faster ": _times(peer_masks / masks)}
+             "times faster": times_faster(peer_poses / poses), "masks, ms": _ms(masks), "BodyPix, ms": _ms(peer_masks),
+             "times faster ": times_faster(peer_masks / masks)}
         )  # fmt: skip
     return markdown(table, without=() if stride is None else ("stride",))
 
@@ -41,7 +41,7 @@ def peers_summary(result: Row, stride: int = 8) -> str:
     groups = _grouped(rows, "people", "size")
 
     def least(ours: str, theirs: str) -> str:
-        return _times(min(_median(same, theirs) / _median(same, ours) for same in groups.values()))
+        return times_faster(min(_median(same, theirs) / _median(same, ours) for same in groups.values()))
 
     people = sorted({people for people, _ in groups})
     told = (
@@ -175,7 +175,7 @@ def _ms(value: float | None) -> str | None:
     return None if value is None else f"{value:.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
 
 
-def _times(ratio: float) -> str:
+def times_faster(ratio: float) -> str:
     """Rounded down, so that nothing is called faster than it is."""
     return f"{math.floor(10 * ratio) / 10:.1f}" if ratio < 10 else f"{math.floor(ratio)}"
 

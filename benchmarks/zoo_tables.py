@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.tables import markdown
+from benchmarks.tables import markdown, times_faster
 
 Row = dict[str, Any]
 
@@ -30,6 +30,19 @@ def readme_table(result: Row, network: str = "bodypix_075", size: int = 801) -> 
     rows = [row for row in rows if row["setting"]["size"] == size]
     columns = ("rules", "augmentation", "keypoint AP", "mask AP", "network, ms", "decoding, ms")
     return markdown({name: value for name, value in _row(row).items() if name in columns} for row in rows)
+
+
+def onnx_table(result: Row) -> str:
+    """A network run by torch and by onnxruntime."""
+    ours, theirs = (size / 1e6 for size in (result["weights"]["bytes"], result["onnx_bytes"]))
+    sizes = f"Files: {theirs:.2f} MB (ONNX) and {ours:.2f} MB (safetensors)."
+    table = markdown(
+        {"image": "×".join(map(str, reversed(row["size"]))), "threads": row["threads"],
+         "torch, ms": f"{row['torch_ms']:.0f}", "onnxruntime, ms": f"{row['onnxruntime_ms']:.0f}",
+         "times faster": times_faster(row["ratio"])}
+        for row in result["rows"]
+    )  # fmt: skip
+    return f"{sizes}\n\n{table}"
 
 
 def commands(result: Row) -> str:

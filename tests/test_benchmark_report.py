@@ -60,6 +60,10 @@ RESULTS = {
         }},
         "rows": [zoo_row("tfjs", 0.25, None), zoo_row("paper", 0.5, 0.125, tta="flip", scales=[961])],
     },
+    "onnx": HEADER | {
+        "onnx_bytes": 5_110_000, "weights": {"bytes": 5_090_000},
+        "rows": [{"size": [609, 801], "threads": 1, "torch_ms": 123.1, "onnxruntime_ms": 63.1, "ratio": 1.95}],
+    },
     "tune": {"rows": [
         scored(default=True, options={"hough_grid_px": 4.0, "cell_read": "bilinear"}, decode_ms=1.0),
         scored(default=False, options={"hough_grid_px": 2.0, "cell_read": "bilinear"}, decode_ms=234.5),
@@ -194,3 +198,4 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 200 | 1.2 |"
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
+    assert "| 801×609 | 1 | 123 | 63 | 1.9 |" in written["onnx"]

@@ -235,9 +235,7 @@ class CocoAP(Metric):
                     f"{self.source}: annotation {a.get('id')} has no {missing}; add it (see `data doctor`)"
                 )
             if "segmentation" in lacking and not a["segmentation"]:
-                raise InputError(
-                    f"{self.source}: annotation {a['id']} has an empty segmentation; give it one"
-                )
+                raise InputError(f"{self.source}: annotation {a['id']} has an empty segmentation; give it one")
             if with_keypoints and len(a.get("keypoints", ())) != values and not a.get("iscrowd"):
                 raise InputError(
                     f"{self.source}: annotation {a['id']} has {len(a.get('keypoints', ())) // 3} keypoints, skeleton "
