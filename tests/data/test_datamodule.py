@@ -192,7 +192,7 @@ def test_a_broken_image_ends_evaluation_with_one_line_and_is_counted_in_training
     module = _module(root, workers=workers, batch_size=6, loader_timeout_s=60)
     with pytest.raises(UnreadableImage) as error:
         list(module.val_dataloader())
-    assert str(error.value) == f"{path}: the file is cut short; copy or download it again"
+    assert str(error.value) == f"{path}: the file is cut short or damaged; copy or download it again"
     batch = next(iter(module.train_dataloader()))
     assert batch.image_ids[~batch.sample_valid].tolist() == [12]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -68,3 +69,34 @@ def test_other_errors_name_the_file_and_the_sizes(tmp_path: Path, pixels: np.nda
     Image.fromarray(pixels).save(tmp_path / "a.png")
     with pytest.raises(UnreadableImage, match="90x60 pixels, its annotations say 60x90"):
         read_image(tmp_path / "a.png", (90, 60))
+
+
+def test_damaged_bytes_of_any_format_are_an_image_or_one_error(tmp_path: Path, pixels: np.ndarray) -> None:
+    draw = np.random.default_rng(0)
+    path = tmp_path / "image"
+    read, told = 0, []
+    for kind in ("JPEG", "PNG", "WEBP", "TIFF", "GIF", "BMP", "PPM"):
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, kind)
+        for _ in range(40):
+            data = np.frombuffer(buffer.getvalue(), np.uint8).copy()
+            reach = draw.choice([40, 300, len(data)])
+            data[draw.integers(0, min(reach, len(data)), draw.choice([1, 3, 10]))] = draw.integers(0, 256)
+            path.write_bytes(data.tobytes())
+            try:
+                assert read_image(path, upright=True).shape[2] == 3
+                read += 1
+            except UnreadableImage as error:
+                told.append(str(error))
+    assert min(read, len(told)) > 20
+    assert all(text.startswith(f"{path}: ") for text in told)
+
+
+def test_large_files_and_places_that_are_no_files_are_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "sparse.jpg").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(UnreadableImage, match=r"sparse\.jpg: 2\.0 GiB are too many"):
+        read_image(tmp_path / "sparse.jpg")
+    for place in (tmp_path, "/dev/zero"):
+        with pytest.raises(UnreadableImage, match="no plain file"):
+            read_image(place)
