@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
 from personlab.decoding.masks import FAR, embed, person_distances, person_mask
-from personlab.decoding.rle import encode_region
+from personlab.decoding.rle import decode_region, encode_region
 from personlab.geometry.affine import compose, rotation, scaling, translation
 from tests.decoding.scenes import noisy, paint, standing
 from tests.reference import decoding as reference
@@ -27,6 +27,9 @@ def test_rle_is_that_of_pycocotools(data: st.DataObject) -> None:
     image[top:bottom, left:right] = rng.random((bottom - top, right - left)) < share
     region = np.ascontiguousarray(image[top:bottom, left:right].T)
     assert encode_region(region, left, top, (height, width)) == coco_mask.encode(image)
+    image[:] = rng.random(image.shape) < share  # now also outside of the region
+    read = decode_region(coco_mask.encode(image), left, top, (bottom - top, right - left))
+    np.testing.assert_array_equal(read.T, image[top:bottom, left:right])
 
 
 def test_rle_of_every_small_mask() -> None:

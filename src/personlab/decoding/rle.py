@@ -1,4 +1,4 @@
-"""COCO's run-length encoding of a mask, from the region that holds it: the whole image is never made."""
+"""COCO's run-length encoding of a mask, from and to the region that holds it: the whole image is never made."""
 
 from __future__ import annotations
 
@@ -47,6 +47,51 @@ def _compress(runs: NDArray[np.int64], text: NDArray[np.uint8]) -> int:
             text[count] = (bits | 32 if more else bits) + 48
             count += 1
     return count
+
+
+@njit(cache=True, nogil=True)
+def _paint(text: NDArray[np.int64], left: int, top: int, height: int, region: NDArray[np.uint8]) -> None:
+    """Write 1 where runs of 1 lie in a region, column by column (transposed)."""
+    bottom, right = top + region.shape[1], left + region.shape[0]
+    before_last, last, count, stop, place = 0, 0, 0, 0, 0
+    while place < len(text):
+        run, shift, more = 0, 0, True
+        while more and place < len(text):
+            bits: Any = text[place] - 48
+            run |= (bits & 31) << shift
+            more, shift, place = (bits & 32) != 0, shift + 5, place + 1
+            if not more and bits & 16:
+                run |= -1 << shift
+        if count > 2:
+            run += before_last
+        before_last, last, count = last, run, count + 1
+        start, stop = stop, stop + run
+        if count % 2 == 0:  # runs of 0 and of 1 take turns
+            for column in range(max(start // height, left), min((stop - 1) // height + 1, right)):
+                first, end = max(start - column * height, top), min(stop - column * height, bottom)
+                for row in range(first, end):
+                    region[column - left, row - top] = 1
+
+
+def decode_region(
+    mask: dict[str, Any], left: int, top: int, size: tuple[int, int]
+) -> UInt8[np.ndarray, "width height"]:
+    """A region of a mask.
+
+    Args:
+        mask: COCO RLE with compressed counts.
+        left: Column of the image at which the region starts.
+        top: Row of the image at which it starts.
+        size: (height, width) of the region.
+
+    Returns:
+        0 or 1, column by column (transposed), as `encode_region` takes it.
+    """
+    counts = mask["counts"]
+    text = np.frombuffer(counts.encode() if isinstance(counts, str) else counts, np.uint8)
+    region = np.zeros(size[::-1], dtype=np.uint8)
+    _paint(text.astype(np.int64), left, top, mask["size"][0], region)
+    return region
 
 
 def encode_region(
