@@ -11,7 +11,12 @@ from typing import Any
 from personlab.errors import InputError
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
+def is_text(path: str | Path) -> bool:
+    """Whether a path is text, and not other bytes, at which OpenCV crashes when it opens a file itself."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in str(path))
+
+
+def write_atomically(path: str | Path, content: bytes, lasting: bool = True) -> None:
     """Write a file; neither a reader nor a crash ever sees half of it.
 
     Folders are made and an older file is replaced. A link stays: what it points to is replaced. What is there and no
@@ -20,6 +25,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     Args:
         path: The file.
         content: All of it.
+        lasting: Wait until a power cut would not undo it, which may take as long as making a picture.
 
     Raises:
         InputError: If it cannot be written; an older file is then still there.
@@ -30,7 +36,7 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(content)
         else:
-            _replace(path.resolve(), content)
+            _replace(path.resolve(), content, lasting)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
 
@@ -51,16 +57,19 @@ def sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: Path, content: bytes, lasting: bool) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:
             file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+    if not lasting:
+        return
     # Without this, a power cut may undo the renaming.
     folder = os.open(path.parent, os.O_RDONLY)
     try:

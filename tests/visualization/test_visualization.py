@@ -14,6 +14,7 @@ from personlab.structures import Batch, Fields, People
 from personlab.visualization import contact_sheet, draw_people, draw_skeleton, sheet_row, write_image
 from personlab.visualization.contact_sheet import COLUMNS
 from personlab.visualization.fields import direction_colour, upscale
+from personlab.visualization.people import person_colour
 
 
 def one_person(x: float = 20.0, y: float = 12.0) -> People:
@@ -38,6 +39,20 @@ def test_people_are_drawn_at_their_keypoints_and_masks_and_nowhere_else():
 def test_people_below_the_threshold_are_left_out():
     image = np.zeros((64, 80, 3), np.uint8)
     assert not draw_people(image, one_person(), score_threshold=0.95).any()
+
+
+def test_masks_are_tinted_where_they_are_and_the_best_comes_last():
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    inside = np.zeros((2, 40, 50), np.uint8)
+    inside[0, 5:20, 10:50], inside[1, 10:40, 0:30] = 1, 1
+    masks = [rle.encode(np.asfortranarray(mask)) for mask in inside]
+    masks.append(rle.encode(np.zeros((40, 50), np.uint8, order="F")))
+    people = People(np.zeros((3, 17, 3), np.float32), np.array([0.9, 0.5, 0.4], np.float32), masks)
+    expected = image.copy()
+    for person in (1, 0):
+        for y, x in np.argwhere(inside[person]):
+            expected[y, x] = 0.55 * expected[y, x] + 0.45 * np.array(person_colour(person))
+    np.testing.assert_array_equal(draw_people(image, people), expected)
 
 
 def test_keypoints_far_outside_or_not_finite_do_no_harm():
@@ -93,5 +108,5 @@ def test_a_sheet_has_a_tile_for_every_column(tmp_path):
 
 def test_a_picture_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot write the picture"):
+    with pytest.raises(InputError, match=r"x\.png: cannot be written"):
         write_image(tmp_path / "file" / "x.png", np.zeros((4, 4, 3), np.uint8))

@@ -23,7 +23,7 @@ from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
 from personlab.skeleton import Skeleton
 from personlab.structures import Batch, Fields, People, Sample
-from personlab.visualization import draw_people, write_image
+from personlab.visualization import SCORE_THRESHOLD, draw_people, write_image
 from personlab.weights.network_file import decoder_of, heads_of, load_network, weights_path
 from personlab.weights.onnx_file import ONNX_SUFFIX
 
@@ -68,13 +68,17 @@ class Prediction:
     seconds: dict[str, float]
     skeleton: Skeleton
 
-    def draw(self, path: str | Path | None = None) -> Image:
+    def draw(self, path: str | Path | None = None, score_threshold: float = SCORE_THRESHOLD) -> Image:
         """The image with masks, skeletons and scores; written as well if a path is given.
+
+        Args:
+            path: Where to write it: a `.jpg` or `.png`.
+            score_threshold: People with a lower score are left out of the picture; `people` has them all.
 
         Raises:
             InputError: If the file cannot be written.
         """
-        drawn = draw_people(self.image, self.people, self.skeleton)
+        drawn = draw_people(self.image, self.people, self.skeleton, score_threshold)
         if path is not None:
             write_image(Path(path), drawn)
         return drawn

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from personlab.errors import InputError
+from personlab.files import write_atomically
 from personlab.geometry import affine
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Batch, Fields, People
@@ -70,7 +71,8 @@ def _people_in_crop(image: Image, batch: Batch, people: People, skeleton: Skelet
     height, width = (int(n) for n in batch.image_sizes[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     at_file_size = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    drawn = draw_people(np.asarray(at_file_size, dtype=np.uint8), people, skeleton)
+    # Networks that have just begun to learn give nobody a high score.
+    drawn = draw_people(np.asarray(at_file_size, dtype=np.uint8), people, skeleton, score_threshold=0.05)
     back = cv2.warpAffine(drawn, affine.invert(matrix), (image.shape[1], image.shape[0]), flags=flags)
     return np.asarray(back, dtype=np.uint8)
 
@@ -102,15 +104,15 @@ def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str] = COLUM
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write an RGB image as PNG or JPEG, by the ending of `path`.
+    """Write an RGB image as PNG or JPEG, by the ending of `path`; the file appears whole or not at all.
 
     Raises:
         InputError: If the file cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        written = cv2.imwrite(str(path), image[..., ::-1])
-    except (OSError, cv2.error) as error:
+        encoded, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error as error:
         raise InputError(f"{path}: cannot write the picture: {error}") from error
-    if not written:
-        raise InputError(f"{path}: cannot write the picture; check that the folder is writable and the disk not full")
+    if not encoded:
+        raise InputError(f"{path}: cannot write the picture: {image.shape[1]}x{image.shape[0]} pixels are too many")
+    write_atomically(path, content.tobytes(), lasting=False)
