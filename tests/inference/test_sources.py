@@ -46,6 +46,53 @@ def test_results_of_two_files_never_share_a_name(tmp_path) -> None:
     assert [name for _, name in found] == ["a", "a-2", "a-3"]
 
 
+def test_names_of_results_differ_where_files_would_collide(tmp_path) -> None:
+    for name in ("a.jpg", "a.png", "A.png", "a-2.png", "b.jpg/c.png", "b.png", "l" * 240 + ".jpg", "l" * 240 + ".png"):
+        _picture(tmp_path / name)
+    names = dict(expand([str(tmp_path)]))
+    assert len({name.casefold() for name in names.values()}) == len(names) == 8
+    folders = {str(parent) for name in names.values() for parent in Path(name).parents}
+    assert not folders & {f"{name}.jpg" for name in names.values()}
+    assert max(len(name) for name in names.values()) < 210
+    assert names[str(tmp_path / "b.jpg" / "c.png")] == "b.jpg/c"
+
+
+def test_names_of_results_are_printable_text(tmp_path) -> None:
+    odd = [os.fsdecode(b"a\xff\n\x1b.png"), "\u4eba x.png"]
+    for name in odd:
+        (tmp_path / name).write_bytes(b"")
+    assert {name for _, name in expand([str(tmp_path)])} == {"a___", "\u4eba x"}
+    (frame,) = frames(str(tmp_path / odd[0]), "a")
+    assert "a\\udcff\\n\\x1b.png: the file is cut short: it is empty" in frame.problem
+
+
+def test_links_to_folders_elsewhere_are_told_and_not_followed(tmp_path) -> None:
+    _picture(tmp_path / "other" / "x.png")
+    _picture(tmp_path / "named" / "a.png")
+    os.symlink(tmp_path / "other", tmp_path / "named" / "link")
+    found = expand([str(tmp_path / "named")])
+    assert [Path(path).name for path, _ in found] == ["link", "a.png"]
+    assert "a link to a folder elsewhere" in _only(Path(found[0][0])).problem
+
+
+def test_the_folder_of_results_is_not_searched_unless_named(tmp_path) -> None:
+    _picture(tmp_path / "a.png")
+    _picture(tmp_path / "out" / "b.png")
+    assert [Path(path).name for path, _ in expand([str(tmp_path)], leave_out=tmp_path / "out")] == ["a.png"]
+    assert len(expand([str(tmp_path / "out")], leave_out=tmp_path / "out")) == 1
+
+
+def test_a_broken_link_is_no_camera(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.symlink("nowhere", "camera1.jpg")
+    (frame,) = frames("camera1.jpg", "camera1")
+    assert "No such file" in frame.problem
+    assert expand(["camera", "camera:2"]) == [("camera", "camera"), ("camera:2", "camera2")]
+    for source in ("camera:x", "camera:-1", "camera:"):
+        with pytest.raises(InputError, match="a camera has a number"):
+            expand([source])
+
+
 @pytest.mark.parametrize("source", ["missing.jpg", "none*.png", "empty"])
 def test_what_is_not_there_is_told(tmp_path, source) -> None:
     (tmp_path / "empty").mkdir()
@@ -109,3 +156,18 @@ def test_videos_come_frame_by_frame(tmp_path) -> None:
     assert found[0].rate == pytest.approx(12)
     (tmp_path / "bad.mp4").write_bytes(b"no video")
     assert "bad.mp4" in _only(tmp_path / "bad.mp4").problem
+
+
+def test_a_video_that_ends_too_early_is_told_after_its_frames(tmp_path) -> None:
+    path = tmp_path / "film.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (64, 48))
+    for shade in range(0, 200, 10):
+        writer.write(np.full((48, 64, 3), shade, np.uint8))
+    writer.release()
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 8 // 10])
+    *some, last = frames(str(path), "film")
+    assert 5 < len(some) < 18
+    assert all(frame.image is not None for frame in some)
+    assert last.image is None
+    assert last.problem == f"{path}: only {len(some)} of its 20 frames can be read; copy or download it again"

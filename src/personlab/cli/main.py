@@ -119,6 +119,9 @@ def _set_environment() -> None:
     # Threads that spin for long while they wait take the cores from the loader's workers, which makes a step several
     # times as long; threads that sleep at once wake up late. A short spin is best for both.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    # OpenCV and its FFmpeg write about every broken file and missing camera to the terminal; we tell it in one line.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 
 def _configure_output(debug: bool) -> None:
