@@ -28,7 +28,7 @@ def readme_table(result: Row, network: str = "bodypix_075", size: int = 801) -> 
     """The same of one network at one size."""
     rows = [row for row in sorted(result["rows"], key=_order) if row["network"] == network]
     rows = [row for row in rows if row["setting"]["size"] == size]
-    columns = ("rules", "augmentation", "keypoint AP", "mask AP", "network, ms", "decoding, ms")
+    columns = ("rules", "augmentation", "keypoint AP", "mask AP", "decoding, ms")
     return markdown({name: value for name, value in _row(row).items() if name in columns} for row in rows)
 
 
@@ -68,7 +68,6 @@ def _row(row: Row) -> Row:
         "medium": _ap(row["keypoints"], "AP_medium"),
         "large": _ap(row["keypoints"], "AP_large"),
         "mask AP": _ap(row["segmentation"], "AP"),
-        "network, ms": f"{1e3 * seconds['network'] / row['images']:.0f}",
         "decoding, ms": f"{1e3 * seconds['decode'] / row['images']:.1f}",
     }
 

@@ -193,9 +193,9 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     written = report.parts(RESULTS)
     rows = written["zoo"].splitlines()
     assert rows[0] == "Scored on 10 images of val2017."
-    assert rows[4] == "| `bodypix_075` | paper | 801 | flip, and 961 | .500 | .100 | .750 | .125 | 200 | 1.2 |"
-    assert rows[5] == "| `bodypix_075` | tfjs | 801 | none | .250 | .100 | .750 | – | 200 | 1.2 |"
-    assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 200 | 1.2 |"
+    assert rows[4] == "| `bodypix_075` | paper | 801 | flip, and 961 | .500 | .100 | .750 | .125 | 1.2 |"
+    assert rows[5] == "| `bodypix_075` | tfjs | 801 | none | .250 | .100 | .750 | – | 1.2 |"
+    assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 1.2 |"
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
     assert "| 801×609 | 1 | 123 | 63 | 1.9 |" in written["onnx"]
