@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = {
     "000000410456.jpg": "https://www.flickr.com/photo.gne?id=8438575589",
     "000000247917.jpg": "https://www.flickr.com/photo.gne?id=7205570594",
-    "000000541055.jpg": "https://www.flickr.com/photo.gne?id=3465325303",
+    "000000252219.jpg": "https://www.flickr.com/photo.gne?id=3232237447",
 }
 """Images by name, with the pages of their photographers."""
 HEIGHT, GAP, WHITE = 360, 6, 255
