@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -22,8 +22,20 @@ from personlab.cli.preflight import check_checkpoint, check_fit, check_statistic
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.ledger import LedgerKeeper
+from personlab.experiments.lock import RunLock
+from personlab.experiments.requeue import requeue
+from personlab.experiments.resume import find_unfinished
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
-from personlab.training.callbacks import CocoEvaluation, ContactSheet, PlainProgress, PolyakAveraging, SampleCounter
+from personlab.training.callbacks import (
+    CocoEvaluation,
+    ContactSheet,
+    PlainProgress,
+    PolyakAveraging,
+    Preempted,
+    Recovery,
+    SampleCounter,
+)
+from personlab.training.checkpoint_files import VerifiedCheckpointIO, newest_whole, remove_unfinished
 from personlab.training.task import PersonLabTask
 from personlab.weights import load_initial
 
@@ -45,6 +57,16 @@ class PersonLabCLI(LightningCLI):
         parser.add_argument(
             "--run.wandb", type=str, default="auto", help="W&B: auto (online with a key), online, offline, off"
         )
+        parser.add_argument(
+            "--run.requeue", type=bool, default=True, help="in a SLURM job: have it queued again when it is preempted"
+        )
+        parser.add_argument(
+            "--resume",
+            type=Literal["none", "auto"],
+            default="none",
+            help="fit: auto goes on with the newest unfinished run of this name and config, or starts one",
+        )
+        parser.add_lightning_class_args(Recovery, "recovery")
         parser.add_lightning_class_args(SampleCounter, "samples")
         parser.add_lightning_class_args(PolyakAveraging, "averaging")
         parser.add_lightning_class_args(CocoEvaluation, "evaluation")
@@ -91,12 +113,32 @@ class PersonLabCLI(LightningCLI):
             raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
         if self.subcommand == "fit":
             end_with_a_validation(config.trainer)
-        self.run = self._place_of_run(config)
         self._portable_config = config.clone()  # without places of this run, so that another run can start from it
+        if config.resume == "auto":
+            self._find_checkpoint(config)
+        self.run = self._place_of_run(config)
         config.trainer.default_root_dir = str(self.run.path)
         config.checkpoint.dirpath = str(self.run.checkpoints)
         if config.trainer.logger is None or config.trainer.logger is True:
             config.trainer.logger = _loggers(self.run, config.run.wandb)
+
+    def _find_checkpoint(self, config: Any) -> None:
+        """Go on with an unfinished run, if there is one.
+
+        Raises:
+            InputError: If there is no training to go on with, or a checkpoint is given as well.
+        """
+        if self.subcommand != "fit" or config.ckpt_path is not None:
+            raise InputError("--resume auto: is for fit, and finds the checkpoint itself; leave out --ckpt_path")
+        text = self._parser(self.subcommand).dump(self._portable_config, skip_none=False)
+        mine: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        unfinished = find_unfinished(config.run.root, config.run.name, mine)
+        found = newest_whole(unfinished.checkpoints.glob("*.ckpt")) if unfinished else None
+        if found is None:
+            logger.info("nothing to go on with: a run of its own begins")
+            return
+        logger.info("goes on from %s", found)
+        config.ckpt_path = str(found)
 
     def _place_of_run(self, config: Any) -> RunDirectory:
         """A new directory; a resumed `fit` goes on in its own; other processes of one run take the first one's."""
@@ -114,13 +156,19 @@ class PersonLabCLI(LightningCLI):
         config = self.config[self.subcommand]
         if config.ckpt_path is not None:
             check_fit(config.ckpt_path, self.model.network)
+            self.model.initial_weights = None  # the checkpoint has them all; the file may be gone by now
         elif self.subcommand == "fit":
             check_statistics(self.model.network, config.model.initial_weights)
         else:
             self._load_all_weights(config.model.initial_weights)
-        self.trainer.callbacks.append(LedgerKeeper())  # type: ignore[attr-defined]
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks.append(LedgerKeeper())
+        recovery = next(c for c in callbacks if isinstance(c, Recovery))
+        callbacks.remove(recovery)
+        callbacks.insert(0, recovery)  # it saves a step before the others see the next one
+        self.trainer.strategy.checkpoint_io = VerifiedCheckpointIO()
         if not self.trainer.progress_bar_callback:
-            self.trainer.callbacks.append(PlainProgress())  # type: ignore[attr-defined]
+            callbacks.append(PlainProgress())
         self.datamodule.setup(str(self.subcommand))
         self._open_run()
 
@@ -150,10 +198,15 @@ class PersonLabCLI(LightningCLI):
         self._run_to_end(self.trainer.test, arguments)
 
     def _run_to_end(self, function: Callable[..., Any], arguments: dict[str, Any]) -> None:
-        status = "failed"
+        status, preempted = "failed", None
         try:
             function(**arguments)
             status = "finished"
+        except Preempted as stop:
+            status = "preempted"
+            raise SystemExit(
+                requeue(self.config[self.subcommand].run.requeue, stop, self.trainer.is_global_zero)
+            ) from stop
         except SystemExit as stop:
             if not self.trainer.interrupted:
                 raise
@@ -164,7 +217,11 @@ class PersonLabCLI(LightningCLI):
         finally:
             if self.trainer.is_global_zero:
                 finish_card(self.run, status)
+                self._lock.release()
                 os.environ.pop(_RUN_VARIABLE, None)
+        if preempted is not None:  # when all is written: SLURM may end the job at once
+            wanted = self.config[self.subcommand].run.requeue
+            raise SystemExit(requeue(wanted, preempted, self.trainer.is_global_zero))
         self._tell_results()
 
     @rank_zero_only
@@ -183,10 +240,15 @@ class PersonLabCLI(LightningCLI):
     def _open_run(self) -> None:
         """Make the directory, unless a resumed run has it, and write the config and the card."""
         target = self.run.config
-        if self.run.card.exists():  # a resumed run keeps the config it began with
-            target = target.with_name(f"config-{self.subcommand}-{os.getpid()}.yaml")
-        else:
+        resumes = self.run.card.exists()
+        if not resumes:
             self.run.make()
+        self._lock = RunLock(self.run.path)
+        self._lock.acquire()
+        if resumes:  # it keeps the config it began with
+            number = 1 + len(list(self.run.path.glob("config-resumed-*.yaml")))
+            target = target.with_name(f"config-resumed-{number}.yaml")
+            remove_unfinished(self.run.checkpoints)
         self._parser(self.subcommand).save(self._portable_config, str(target), skip_none=False)
         os.environ[_RUN_VARIABLE] = str(self.run.path)
         seed = self.config[self.subcommand].seed_everything

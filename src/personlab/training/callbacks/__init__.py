@@ -4,5 +4,8 @@ from personlab.training.callbacks.averaging import PolyakAveraging
 from personlab.training.callbacks.contact_sheet import ContactSheet
 from personlab.training.callbacks.evaluation import CocoEvaluation
 from personlab.training.callbacks.progress import PlainProgress, SampleCounter
+from personlab.training.callbacks.recovery import Preempted, Recovery
 
-__all__ = ["CocoEvaluation", "ContactSheet", "PlainProgress", "PolyakAveraging", "SampleCounter"]
+__all__ = [
+    "CocoEvaluation", "ContactSheet", "PlainProgress", "PolyakAveraging", "Preempted", "Recovery", "SampleCounter",
+]  # fmt: skip

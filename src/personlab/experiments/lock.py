@@ -1,0 +1,79 @@
+"""One job at a time on a run directory."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import IO
+
+from personlab.errors import InputError
+
+NAME = ".lock"
+
+
+class RunLock:
+    """Held by the first process of a job as long as it lives; a kill frees it, since the system does.
+
+    Args:
+        folder: The run directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is held yet."""
+        self.path = folder / NAME
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Hold it.
+
+        Raises:
+            InputError: If another process does, or the file cannot be written.
+        """
+        try:
+            file = self.path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written ({error.strerror}); check the run directory") from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = _holder(file)
+            file.close()
+            raise InputError(
+                f"{self.path.parent}: another job trains in this run directory{holder}; wait for it, or start a run of "
+                "its own without --resume and --ckpt_path"
+            ) from None
+        file.truncate(0)
+        file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Let it go."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether some process trains in a run directory right now."""
+    lock = RunLock(folder)
+    try:
+        with lock.path.open("r+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def _holder(file: IO[str]) -> str:
+    try:
+        file.seek(0)
+        told = json.loads(file.read())
+        return f" (process {int(told['pid'])} on {str(told['host'])[:64]})"
+    except (ValueError, KeyError, TypeError):
+        return ""
