@@ -16,44 +16,11 @@ import torch
 from personlab.cli.main import main
 from personlab.experiments import RunDirectory
 from personlab.training import PersonLabTask
-from tests.integration.test_training import ROOT, SMALL, TRAINED, equal, logged
-
-STEPS = 10
-WORDS = [
-    "fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, "--run.name=test", "--resume=auto",
-    f"--trainer.max_steps={STEPS}", "--trainer.val_check_interval=5", "--trainer.log_every_n_steps=1",
-    "--data.view.init_args.crop_size=65", "--data.train_images=6",  # three steps an epoch
-]  # fmt: skip
+from tests.integration.cut_runs import WORDS, assert_same, run_of
+from tests.integration.faults import fault
 
 
-def run_of(runs: Path) -> RunDirectory:
-    (only,) = (runs / "test").iterdir()
-    return RunDirectory(only)
-
-
-def last(run: RunDirectory) -> dict[str, Any]:
-    content: dict[str, Any] = torch.load(run.checkpoints / "last.ckpt", weights_only=True)
-    return content
-
-
-def assert_same(run: RunDirectory, whole: RunDirectory) -> None:
-    a, b = last(run), last(whole)
-    assert a["global_step"] == b["global_step"] == STEPS
-    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
-        assert b[part]
-        assert equal(a[part], b[part]), part
-    assert logged(run) == logged(whole), "no step twice, none missing, and the same figures"
-    card = json.loads(run.card.read_text())
-    assert card["status"] == "finished"
-
-
-@pytest.fixture(scope="module")
-def whole(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
-    runs = tmp_path_factory.mktemp("whole")
-    assert main([*WORDS, f"--data.root={synthetic}", f"--run.root={runs}"]) == 0
-    return run_of(runs)
-
-
+@fault("SIGTERM or SIGUSR1", "the step is finished and saved, exit code 75 (or SLURM queues the job again)")
 @pytest.mark.parametrize("stops", [[1], [3], [5], [6, 7], [2, 4, 9]])
 def test_signals_at_any_step_change_nothing(
     stops: list[int], whole: RunDirectory, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -107,6 +74,12 @@ IN_A_STEP = "PersonLabTask.training_step = passed(PersonLabTask.training_step)"
 WHILE_SAVING = "checkpoint_files.os.fsync = passed(os.fsync)"
 
 
+@fault("SIGKILL, power cut, out of memory", "`--resume auto` goes on from the newest checkpoint", "steps since then")
+@fault(
+    "SIGKILL while a checkpoint is written",
+    "the half-written file is removed, the one before is taken",
+    "steps since then",
+)
 def test_kills_lose_only_what_is_done_again(whole: RunDirectory, synthetic: Path, tmp_path: Path) -> None:
     words = [*WORDS, f"--data.root={synthetic}", f"--run.root={tmp_path}", "--recovery.every_steps=2"]
     assert killed([*words, "--data.workers=2"], IN_A_STEP, 4) == -signal.SIGKILL

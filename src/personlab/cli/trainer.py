@@ -29,9 +29,11 @@ from personlab.experiments.runs import RunDirectory, describe_devices, finish_ca
 from personlab.training.callbacks import (
     CocoEvaluation,
     ContactSheet,
+    FiniteSteps,
     PlainProgress,
     PolyakAveraging,
     Preempted,
+    RandomStates,
     Recovery,
     SampleCounter,
 )
@@ -67,6 +69,7 @@ class PersonLabCLI(LightningCLI):
             help="fit: auto goes on with the newest unfinished run of this name and config, or starts one",
         )
         parser.add_lightning_class_args(Recovery, "recovery")
+        parser.add_lightning_class_args(FiniteSteps, "finite")
         parser.add_lightning_class_args(SampleCounter, "samples")
         parser.add_lightning_class_args(PolyakAveraging, "averaging")
         parser.add_lightning_class_args(CocoEvaluation, "evaluation")
@@ -162,7 +165,7 @@ class PersonLabCLI(LightningCLI):
         else:
             self._load_all_weights(config.model.initial_weights)
         callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.append(LedgerKeeper())
+        callbacks += [LedgerKeeper(), RandomStates()]
         recovery = next(c for c in callbacks if isinstance(c, Recovery))
         callbacks.remove(recovery)
         callbacks.insert(0, recovery)  # it saves a step before the others see the next one

@@ -262,6 +262,8 @@ class CocoDataModule(LightningDataModule):
             timeout=self.loader_timeout_s if self.workers else 0,
             worker_init_fn=_start_worker,
             persistent_workers=self.workers > 0,
+            # Of its own: an iterator would draw its workers' seed from everybody's random numbers.
+            generator=torch.Generator().manual_seed(self.seed),
         )
 
 

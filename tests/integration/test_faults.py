@@ -1,0 +1,282 @@
+"""What breaks while training runs: what happens, and what is lost. The marks make docs/reliability.md."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from personlab.cli.main import main
+from personlab.experiments import RunDirectory
+from personlab.experiments.lock import RunLock, is_held
+from personlab.training import PersonLabTask, checkpoint_files
+from personlab.training.checkpoint_files import damage, newest_whole
+from tests.integration import faults
+from tests.integration.cut_runs import STEPS, WORDS, assert_same, last, run_of
+from tests.integration.faults import fault
+
+
+def words_for(synthetic: Path, runs: Path, *words: str) -> list[str]:
+    return [*WORDS, f"--data.root={synthetic}", f"--run.root={runs}", *words]
+
+
+def failing_step(monkeypatch: pytest.MonkeyPatch, step: int, failure: BaseException) -> None:
+    """Let one step raise, once."""
+    train, left = PersonLabTask.training_step, [failure]
+
+    def failing(self: PersonLabTask, *arguments: Any) -> Any:
+        if left and self.trainer.global_step == step:
+            raise left.pop()
+        return train(self, *arguments)
+
+    monkeypatch.setattr(PersonLabTask, "training_step", failing)
+
+
+@fault(
+    "any error in a step",
+    "one line, exit code 1, status `failed`; `--resume auto` goes on",
+    "steps since the last checkpoint",
+)
+def test_an_error_in_a_step(
+    whole: RunDirectory,
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    failing_step(monkeypatch, 7, RuntimeError("a device fell off the bus"))
+    words = words_for(synthetic, tmp_path)
+    assert main([*words, "--recovery.every_steps=2"]) == 1
+    assert "RuntimeError: a device fell off the bus" in capsys.readouterr().err
+    assert json.loads(run_of(tmp_path).card.read_text())["status"] == "failed"
+    assert main(words) == 0
+    assert_same(run_of(tmp_path), whole)
+
+
+@fault(
+    "full disk while a checkpoint is saved",
+    "older checkpoints stay; one line names the file and the mend, exit code 2",
+    "steps since the last checkpoint",
+)
+def test_a_full_disk(
+    whole: RunDirectory,
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    save, calls = torch.save, []
+
+    def full(content: Any, file: Any) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            file.write(b"a part")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(content, file)
+
+    monkeypatch.setattr(checkpoint_files.torch, "save", full)
+    words = words_for(synthetic, tmp_path, "--recovery.every_steps=2")
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "could not be saved (No space left on device); those from before are untouched: make room" in error
+    left = {p.name for p in run_of(tmp_path).checkpoints.iterdir()}
+    assert left == {"recovery-step=2.ckpt", "recovery-step=4.ckpt"}
+    assert all(damage(run_of(tmp_path).checkpoints / name) is None for name in left)
+    assert main(words) == 0
+    assert_same(run_of(tmp_path), whole)
+
+
+@fault("unwritable run folder", "refused before anything is built, one line, exit code 2")
+def test_an_unwritable_directory(synthetic: Path, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "file").touch()
+    assert main(words_for(synthetic, tmp_path / "file" / "runs")) == 2
+    assert "cannot make the run directory" in capsys.readouterr().err
+
+
+@fault("newest checkpoint truncated", "told and passed over; the one before is taken", "steps between the two")
+@fault("newest checkpoint with a flipped bit", "told and passed over, by its check sums", "steps between the two")
+@pytest.mark.parametrize("harm", ["truncated", "flipped", "empty"])
+def test_a_damaged_checkpoint(
+    harm: str,
+    whole: RunDirectory,
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    failing_step(monkeypatch, 9, RuntimeError("stop"))
+    words = words_for(synthetic, tmp_path, "--recovery.every_steps=2")
+    assert main(words) == 1
+    newest = run_of(tmp_path).checkpoints / "recovery-step=8.ckpt"
+    content = bytearray(newest.read_bytes())
+    if harm == "flipped":
+        content[len(content) // 2] ^= 16
+    newest.write_bytes({"truncated": content[:-1000], "flipped": content, "empty": b""}[harm])
+    assert main(words) == 0
+    error = capsys.readouterr().err
+    assert "recovery-step=8.ckpt: passed over: " in error
+    assert "goes on from " in error
+    assert "recovery-step=6.ckpt" in error
+    assert_same(run_of(tmp_path), whole)
+
+
+class _Canary:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.target,)
+
+
+@fault("checkpoint that holds code", "refused; the code is not run")
+def test_a_malicious_checkpoint(whole: RunDirectory, tmp_path: Path) -> None:
+    target = tmp_path / "canary"
+    bad = tmp_path / "recovery-step=99.ckpt"
+    torch.save({**last(whole), "extra": _Canary(target)}, bad, pickle_module=pickle)
+    assert "refused" in str(damage(bad))
+    good = tmp_path / "recovery-step=10.ckpt"
+    shutil.copy(whole.checkpoints / "last.ckpt", good)
+    assert newest_whole([bad, good]) == good
+    assert main([*WORDS[:-2], f"--data.root={tmp_path}", "--resume=none", f"--ckpt_path={bad}"]) == 2
+    assert not target.exists()
+
+
+@fault("two jobs on one run directory", "the second is refused, with the first one's process and host, exit code 2")
+def test_two_jobs(
+    whole: RunDirectory,
+    synthetic: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Any,
+) -> None:
+    failing_step(monkeypatch, 3, RuntimeError("stop"))
+    words = words_for(synthetic, tmp_path, "--recovery.every_steps=2")
+    assert main(words) == 1
+    run = run_of(tmp_path)
+    before = run.card.read_bytes(), run.ledger.read_bytes()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", "import sys; from pathlib import Path; from personlab.experiments.lock import RunLock\n"
+         "lock = RunLock(Path(sys.argv[1])); lock.acquire(); print('held', flush=True); sys.stdin.read()",
+         str(run.path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        assert is_held(run.path)
+        assert main(words) == 2
+        assert f"another job trains in this run directory (process {holder.pid} on " in capsys.readouterr().err
+        assert (run.card.read_bytes(), run.ledger.read_bytes()) == before
+    finally:
+        holder.kill()  # a kill frees it
+        holder.wait()
+    assert not is_held(run.path)
+    assert main(words) == 0
+    assert_same(run, whole)
+
+
+def test_a_lock_is_free_after_its_holder_let_it_go(tmp_path: Path) -> None:
+    assert not is_held(tmp_path)
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    assert is_held(tmp_path)
+    lock.release()
+    assert not is_held(tmp_path)
+
+
+def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
+    """Losses that are not numbers at some steps."""
+    train = PersonLabTask.training_step
+
+    def poisoned(self: PersonLabTask, *arguments: Any) -> Any:
+        loss = train(self, *arguments)
+        return loss * float("nan") if self.trainer.global_step in steps else loss
+
+    monkeypatch.setattr(PersonLabTask, "training_step", poisoned)
+
+
+@fault("loss that is not finite", "the step changes nothing, its images are written to `nonfinite/`", "that step")
+def test_a_loss_that_is_not_finite(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    poison(monkeypatch, {3})
+    assert main(words_for(synthetic, tmp_path, "--recovery.every_steps=1", "--recovery.keep=20")) == 0
+    run = run_of(tmp_path)
+    assert "step 4 is not finite and was left out, 1 of 10" in capsys.readouterr().err
+    told = json.loads((run.path / "nonfinite" / "step-4-rank-0.json").read_text())
+    assert (told["losses"], len(told["image_ids"]), len(told["image_to_crop"])) == (["nan"], 2, 2)
+    before, after, next_one = (
+        torch.load(run.checkpoints / f"recovery-step={step}.ckpt", weights_only=True)["current_model_state"]
+        for step in (3, 4, 6)
+    )
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert any(not torch.equal(before[name], next_one[name]) for name in before)
+    assert all(bool(torch.isfinite(t).all()) for t in last(run)["state_dict"].values() if t.is_floating_point())
+
+
+@fault(
+    "losses that are not finite again and again",
+    "the run ends after `finite.max_left_out` steps, exit code 1",
+    "steps since the last checkpoint",
+)
+def test_losses_that_stay_not_finite(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    poison(monkeypatch, set(range(2, 99)))
+    assert main(words_for(synthetic, tmp_path, "--finite.max_left_out=2")) == 1
+    assert "NotFinite: 3 steps were not finite, the last step 5: the images are in " in capsys.readouterr().err
+
+
+def test_random_numbers_of_a_users_network_go_on_too(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = PersonLabTask.training_step
+
+    def noisy(self: PersonLabTask, *arguments: Any) -> Any:
+        return train(self, *arguments) * (1 + torch.rand(()))
+
+    monkeypatch.setattr(PersonLabTask, "training_step", noisy)
+    short = ["--trainer.max_steps=5"]
+    assert main(words_for(synthetic, tmp_path / "whole", *short)) == 0
+    words = words_for(synthetic, tmp_path / "cut", *short, "--recovery.every_steps=2")
+    failing_step(monkeypatch, 3, RuntimeError("stop"))
+    assert main(words) == 1
+    torch.manual_seed(123)
+    assert main(words) == 0
+    a, b = (last(run_of(tmp_path / name))["current_model_state"] for name in ("whole", "cut"))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_finished_run_or_another_config_is_not_gone_on_with(
+    whole: RunDirectory,
+    synthetic: Path,
+    tmp_path: Path,
+    capsys: Any,
+) -> None:
+    shutil.copytree(whole.path.parent.parent, tmp_path / "runs")
+    run = RunDirectory(next((tmp_path / "runs" / "test").iterdir()))
+    words = words_for(synthetic, tmp_path / "runs", "--trainer.max_steps=5")
+    card = json.loads(run.card.read_text())
+    run.card.write_text(json.dumps(card | {"status": "failed"}))
+    assert main(words) == 0
+    error = capsys.readouterr().err
+    assert f"not gone on with, since its trainer.max_steps is {STEPS} and not 5" in error
+    assert "nothing to go on with: a run of its own begins" in error
+    assert len(list((tmp_path / "runs" / "test").iterdir())) == 2
+    assert main(["validate", *words[1:], "--model.initial_weights=embedded"]) == 2
+    assert "--resume auto: is for fit" in capsys.readouterr().err
+
+
+def test_the_page_says_what_the_tests_say() -> None:
+    assert faults.page() == faults.PAGE.read_text(encoding="utf-8"), "run python -m tests.integration.faults"
