@@ -29,9 +29,9 @@ def last(run: RunDirectory) -> dict[str, Any]:
     return content
 
 
-def assert_same(run: RunDirectory, whole: RunDirectory) -> None:
+def assert_same(run: RunDirectory, whole: RunDirectory, steps: int = STEPS) -> None:
     a, b = last(run), last(whole)
-    assert a["global_step"] == b["global_step"] == STEPS
+    assert a["global_step"] == b["global_step"] == steps
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers"):
         assert b[part]
         assert equal(a[part], b[part]), part

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from personlab.experiments import RunDirectory
 from personlab.training import PersonLabTask
 from tests.integration.cut_runs import WORDS, assert_same, run_of
 from tests.integration.faults import fault
+from tests.integration.test_training import TWO_PROCESSES
 
 
 @fault("SIGTERM or SIGUSR1", "the step is finished and saved, exit code 75 (or SLURM queues the job again)")
@@ -88,3 +91,54 @@ def test_kills_lose_only_what_is_done_again(whole: RunDirectory, synthetic: Path
     assert main([*words, "--data.workers=1"]) == 0
     assert_same(run_of(tmp_path), whole)
     assert not list(run_of(tmp_path).checkpoints.glob(".*.part"))
+
+
+@pytest.mark.slow
+def test_twenty_kills(synthetic: Path, tmp_path: Path) -> None:
+    words = [*WORDS, f"--data.root={synthetic}", "--trainer.max_steps=30"]
+    assert main([*words, f"--run.root={tmp_path / 'whole'}"]) == 0
+    words += [f"--run.root={tmp_path / 'cut'}", "--recovery.every_steps=1"]
+    generator = random.Random(0)
+    for _ in range(20):
+        place, count = generator.choice([(IN_A_STEP, 1), (IN_A_STEP, 2), (WHILE_SAVING, 1), (WHILE_SAVING, 3)])
+        workers = f"--data.workers={generator.randrange(3)}"
+        assert killed([*words, workers], place, count) == -signal.SIGKILL
+    assert main(words) == 0
+    assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"), steps=30)
+
+
+@fault("SIGKILL of all processes of a training with several", "as with one", "steps since the last checkpoint")
+@fault("SIGTERM to all processes of a training with several", "all agree on the step, one checkpoint, exit code 75")
+def test_two_processes_stopped_and_killed_equal_two_that_were_not(synthetic: Path, tmp_path: Path) -> None:
+    words = [*WORDS, *TWO_PROCESSES, f"--data.root={synthetic}", "--recovery.agree_every_steps=1"]
+    words += ["--trainer.val_check_interval=5", "--trainer.max_steps=10", "--recovery.every_steps=2"]
+    first, second = ([*words, f"--run.root={tmp_path / name}"] for name in ("whole", "cut"))
+    assert finished(first) == 0
+    assert stopped(second, tmp_path / "cut", 3, signal.SIGTERM) == 75
+    assert json.loads(run_of(tmp_path / "cut").card.read_text())["status"] == "preempted"
+    assert stopped([*second, "--data.workers=1"], tmp_path / "cut", 7, signal.SIGKILL) == -signal.SIGKILL
+    assert finished(second) == 0
+    assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"))
+
+
+def started(words: list[str]) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "personlab.cli.main", *words]
+    return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def finished(words: list[str]) -> int:
+    return started(words).wait(timeout=300)
+
+
+def stopped(words: list[str], runs: Path, steps: int, number: int) -> int:
+    """Start a run, and send a signal to all its processes once so many steps are in its ledger."""
+    process = started(words)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        ledgers = list(runs.glob("test/*/metrics.jsonl"))
+        if ledgers and any(f'"step": {steps - 1},' in line for line in ledgers[0].read_text().splitlines()):
+            break
+        time.sleep(0.02)
+    os.killpg(process.pid, number)
+    return process.wait(timeout=100)
