@@ -171,7 +171,7 @@ def test_setup_finds_what_is_missing(root: Path) -> None:
         _module(root / "nowhere").setup("fit")
     with pytest.raises(InputError, match=r"person_keypoints_none\.json: no such annotation file"):
         _module(root, val_split="none").setup("validate")
-    with pytest.raises(InputError, match="do not fill one batch; lower"):
+    with pytest.raises(InputError, match=r"do not fill one step; lower data\.batch_size"):
         _module(root, batch_size=7).train_dataloader()
     (root / "val2017/014.jpg").unlink()
     with pytest.raises(InputError, match=r"014\.jpg: no such image"):
@@ -282,3 +282,19 @@ def test_the_coco_sample_loads(shared: Path) -> None:
     assert batch.images.shape == (4, 3, 129, 129)
     assert batch.sample_valid.all()
     assert len(list(module.val_dataloader())) == 3
+
+
+@pytest.mark.parametrize(
+    ("whole", "most", "processes", "size", "parts"),
+    [(8, 8, 1, 8, 1), (8, 8, 8, 1, 1), (8, 3, 1, 2, 4), (8, 2, 2, 2, 2), (12, 4, 1, 4, 3), (7, 3, 1, 1, 7)],
+)
+def test_the_global_batch_is_shared(whole: int, most: int, processes: int, size: int, parts: int) -> None:
+    data = CocoDataModule("nowhere", batch_size=most, global_batch_size=whole)
+    assert (data.divide(processes), data.batch_size) == (parts, size)
+    assert size * parts * processes == whole
+
+
+def test_a_global_batch_that_cannot_be_shared_is_refused() -> None:
+    with pytest.raises(InputError, match=r"global_batch_size 8 cannot be shared by 3 processes alike; use 6"):
+        CocoDataModule("nowhere", global_batch_size=8).divide(3)
+    assert CocoDataModule("nowhere", batch_size=5).divide(3) == 1

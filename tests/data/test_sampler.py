@@ -88,3 +88,14 @@ def test_bad_arguments() -> None:
         DeterministicSampler(5, -1)
     with pytest.raises(InputError, match="start position 6"):
         DeterministicSampler(5, start_position=6)
+
+
+def test_every_epoch_is_made_of_whole_steps() -> None:
+    # 23 samples, steps of 2 ranks x 4 samples: 2 steps, and 7 samples are left out.
+    shares = [list(DeterministicSampler(23, rank=r, world_size=2, samples_a_step=4)) for r in range(2)]
+    assert [len(share) for share in shares] == [8, 8]
+    assert sorted(t.position for share in shares for t in share) == list(range(16))
+    assert len(DeterministicSampler(23, rank=0, world_size=2, samples_a_step=4)) == 8
+    # Going on after the first step, with another number of ranks.
+    later = list(DeterministicSampler(23, world_size=1, samples_a_step=8, start_position=8))
+    assert [t.position for t in later] == list(range(8, 16))

@@ -177,6 +177,21 @@ def test_ctrl_c_is_told_with_the_way_on(finished, synthetic, tmp_path, capsys, m
     assert f"interrupted; go on with --ckpt_path {run.checkpoints / 'last.ckpt'}" in capsys.readouterr().err
 
 
+def test_accumulated_parts_make_the_steps_of_the_whole_batch(synthetic, tmp_path):
+    words = [*TRAINED, *steps(3), "--data.view.init_args.crop_size=129", "--data.global_batch_size=4"]
+    runs = [fit(synthetic, tmp_path / str(n), *words, f"--data.batch_size={n}") for n in (4, 2, 1)]
+    for run, parts in zip(runs, (1, 2, 4), strict=True):
+        card = json.loads(run.card.read_text())
+        assert card["batch"] == {"global": 4, "processes": 1, "accumulated": parts, "at_once": 4 // parts}
+        lines = [json.loads(line) for line in run.ledger.read_text().splitlines()]
+        # Three optimisation steps each and one validation at the end, whatever the parts.
+        assert max(line["step"] for line in lines) == 2
+        assert [line["step"] for line in lines if "val/keypoints/AP" in line] == [2]
+        assert lines[-1]["samples_seen"] == 12
+    with pytest.raises(AssertionError):
+        fit(synthetic, tmp_path / "both", *words, "--data.batch_size=2", "--trainer.accumulate_grad_batches=2")
+
+
 def test_validate_scores_a_checkpoint_as_its_training_did(finished, synthetic, tmp_path):
     config = str(ROOT / "configs/experiment/demo.yaml")
     where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", f"--ckpt_path={finished.checkpoints / 'last.ckpt'}"]
@@ -228,7 +243,7 @@ def test_two_processes_find_the_same_as_one(synthetic, tmp_path):
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)
 def test_every_shipped_config_runs_a_batch(config, synthetic, tmp_path):
-    words = ["--trainer.max_steps=1", "--model.initial_weights=none", "--data.train_images=4"]
+    words = ["--trainer.max_steps=1", "--model.initial_weights=none", "--data.train_images=8"]
     words += ["--data.train_split=train2017", "--data.eval_size=129"]
     if config.parent.name == "experiment":
         words += ["--data.view.init_args.crop_size=129"]

@@ -172,8 +172,28 @@ class PersonLabCLI(LightningCLI):
         self.trainer.strategy.checkpoint_io = VerifiedCheckpointIO()
         if not self.trainer.progress_bar_callback:
             callbacks.append(PlainProgress())
+        if self.subcommand == "fit":
+            self._share_batch(config.trainer.accumulate_grad_batches)
         self.datamodule.setup(str(self.subcommand))
         self._open_run()
+
+    def _share_batch(self, accumulate: int) -> None:
+        """Give each process its part of the config's global batch, by accumulation where it is too much at once.
+
+        Raises:
+            InputError: If it cannot be shared, or accumulation is set by hand as well.
+        """
+        trainer = self.trainer
+        parts = self.datamodule.divide(trainer.num_devices * trainer.num_nodes)
+        if self.datamodule.global_batch_size is None:
+            return
+        if accumulate not in (1, None):
+            raise InputError(
+                "trainer.accumulate_grad_batches follows from data.global_batch_size and data.batch_size: leave it out"
+            )
+        trainer.accumulate_grad_batches = parts
+        if trainer.check_val_every_n_epoch is None and isinstance(trainer.val_check_interval, int):
+            trainer.val_check_interval *= parts  # the config counts steps, the Trainer batches
 
     def _load_all_weights(self, source: str) -> None:
         """What is scored when there is no checkpoint.
@@ -239,6 +259,12 @@ class PersonLabCLI(LightningCLI):
             logger.info("picture: %s", sheets[-1])
         logger.info("run directory: %s", self.run.path)
 
+    def _batch(self) -> dict[str, int]:
+        """How the images of a training step are shared."""
+        processes, each = self.trainer.num_devices * self.trainer.num_nodes, self.datamodule.batch_size
+        parts = int(self.trainer.accumulate_grad_batches)
+        return {"global": processes * parts * each, "processes": processes, "accumulated": parts, "at_once": each}
+
     @rank_zero_only
     def _open_run(self) -> None:
         """Make the directory, unless a resumed run has it, and write the config and the card."""
@@ -256,7 +282,7 @@ class PersonLabCLI(LightningCLI):
         os.environ[_RUN_VARIABLE] = str(self.run.path)
         seed = self.config[self.subcommand].seed_everything
         devices = describe_devices(self.trainer.strategy.root_device.type)
-        start_card(self.run, seed, devices, self.datamodule.content_hashes())
+        start_card(self.run, seed, devices, self.datamodule.content_hashes(), self._batch())
         for mirror in self.trainer.loggers:
             if isinstance(mirror, WandbLogger):
                 config: Any = OmegaConf.to_container(OmegaConf.load(target), resolve=False)

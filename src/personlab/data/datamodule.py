@@ -41,7 +41,8 @@ class CocoDataModule(LightningDataModule):
         train_annotations: Another one to train on, such as one with imputed keypoints; None for `annotations`.
         imputed: What training does with imputed keypoints, see `personlab.data.imputed.Imputed`; validation and test
             take them for people without keypoints, as they are.
-        batch_size: Images a process and training step.
+        batch_size: Images that a process takes at once in training; with `global_batch_size`, the most that it takes.
+        global_batch_size: Images of a training step, over all processes, see `divide`; None for `batch_size` a process.
         eval_batch_size: Images a process and evaluation step; more than one pads all to the largest.
         eval_size: Longer side, in pixels, that images are resized to for evaluation; None keeps their size.
         eval_scale: Or a factor that they are resized by; needs `eval_size` None.
@@ -74,6 +75,7 @@ class CocoDataModule(LightningDataModule):
         train_annotations: str | None = None,
         imputed: Imputed = "use",
         batch_size: int = 8,
+        global_batch_size: int | None = None,
         eval_batch_size: int = 1,
         eval_size: int | None = 801,
         eval_scale: float | None = None,
@@ -94,7 +96,8 @@ class CocoDataModule(LightningDataModule):
         if imputed not in get_args(Imputed):
             raise InputError(f"imputed: {imputed!r} is unknown, give {', '.join(get_args(Imputed))}")
         counts = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "size_multiple": size_multiple}
-        for name, value in {**counts, "train_images": train_images, "val_images": val_images}.items():
+        limits = {"train_images": train_images, "val_images": val_images, "global_batch_size": global_batch_size}
+        for name, value in {**counts, **limits}.items():
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}: must be 1 or more")
         if seed < 0 or (workers or 0) < 0 or loader_timeout_s < 0:
@@ -107,6 +110,8 @@ class CocoDataModule(LightningDataModule):
         self.train_annotations = train_annotations or annotations
         self.imputed: Imputed = imputed
         self.batch_size = batch_size
+        self.global_batch_size = global_batch_size
+        self._parts = 1
         self.eval_batch_size = eval_batch_size
         resizes = eval_size is not None or eval_scale is not None
         self.eval_view: View | None = Resize(eval_size, eval_scale) if resizes else None
@@ -123,6 +128,32 @@ class CocoDataModule(LightningDataModule):
         self.val_dataset: CocoDataset | None = None
         self.test_dataset: CocoDataset | None = None
         self._loader_made = False
+
+    def divide(self, processes: int) -> int:
+        """Give each process its part of the global batch, in parts of at most `batch_size` images, all alike.
+
+        Sets `batch_size` to the size of a part. Without a `global_batch_size`, nothing changes.
+
+        Args:
+            processes: How many train together.
+
+        Returns:
+            Parts a step, whose gradients are accumulated.
+
+        Raises:
+            InputError: If the processes cannot have equal parts.
+        """
+        if self.global_batch_size is None:
+            return 1
+        if self.global_batch_size % processes:
+            raise InputError(
+                f"data.global_batch_size {self.global_batch_size} cannot be shared by {processes} processes alike; "
+                f"use {self.global_batch_size // processes * processes or processes}, or another number of devices"
+            )
+        each = self.global_batch_size // processes
+        parts = next(n for n in range(1, each + 1) if each % n == 0 and each // n <= self.batch_size)
+        self.batch_size, self._parts = each // parts, parts
+        return parts
 
     def annotation_path(self, split: str) -> Path:
         """Annotation file of a split."""
@@ -177,13 +208,15 @@ class CocoDataModule(LightningDataModule):
             self.seed,
             rank=rank,
             world_size=world_size,
+            samples_a_step=self.batch_size * self._parts,
             progress=partial(self._progress, follow=not self._loader_made) if self.trainer else None,
         )
         self._loader_made = True
-        if len(sampler) < self.batch_size:
+        if not len(sampler):
+            name = "batch_size" if self.global_batch_size is None else "global_batch_size"
             raise InputError(
-                f"{self.train_dataset.annotations.path}: {len(sampler)} images a process do not fill one batch; "
-                f"lower data.batch_size from {self.batch_size} or use more images"
+                f"{self.train_dataset.annotations.path}: {len(self.train_dataset)} images do not fill one step; lower "
+                f"data.{name} from {getattr(self, name)} or use more images"
             )
         return self._loader(self.train_dataset, sampler, self.batch_size, drop_last=True)
 

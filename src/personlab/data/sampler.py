@@ -49,8 +49,9 @@ class DeterministicSampler(DistributedSampler[Ticket]):
         shuffle: Permute anew in every epoch; otherwise the order is 0, 1, 2, ...
         rank: This process.
         world_size: Number of processes.
-        drop_tail: Training: leave out the last `length % world_size` positions, so that all ranks take equally many.
-            Evaluation: False, and every sample is taken by exactly one rank, without padding.
+        drop_tail: Training: leave out the last positions that do not make a step of all ranks, so that all take equally
+            many. Evaluation: False, and every sample is taken by exactly one rank, without padding.
+        samples_a_step: Samples that one rank takes for an optimisation step, for `drop_tail`.
         start_epoch: The first epoch; later ones are announced by `set_epoch`.
         start_position: Positions of `start_epoch` that are done already, to go on in the middle of it.
         progress: Asked for (epoch, positions of it that are done) whenever an iteration begins, in the place of
@@ -69,6 +70,7 @@ class DeterministicSampler(DistributedSampler[Ticket]):
         rank: int = 0,
         world_size: int = 1,
         drop_tail: bool = True,
+        samples_a_step: int = 1,
         start_epoch: int = 0,
         start_position: int = 0,
         progress: Callable[[], tuple[int, int]] | None = None,
@@ -90,6 +92,7 @@ class DeterministicSampler(DistributedSampler[Ticket]):
         )
         self.length = length
         self.world_size = world_size
+        self.samples_a_step = samples_a_step
         self.epoch = start_epoch
         self._start = (start_epoch, start_position)
         self._progress = progress
@@ -108,7 +111,8 @@ class DeterministicSampler(DistributedSampler[Ticket]):
             epoch, start = self._progress()
         else:
             epoch, start = self.epoch, self._start[1] if self.epoch == self._start[0] else 0
-        end = self.length - (self.length - start) % self.world_size if self.drop_last else self.length
+        step = self.world_size * self.samples_a_step
+        end = self.length - (self.length - start) % step if self.drop_last else self.length
         order = self.order(epoch)
         for position in range(start + self.rank, end, self.world_size):
             yield Ticket(epoch, position, int(order[position]))
@@ -116,5 +120,5 @@ class DeterministicSampler(DistributedSampler[Ticket]):
     def __len__(self) -> int:
         """Tickets of this rank in a whole epoch."""
         if self.drop_last:
-            return self.length // self.world_size
+            return self.length // (self.world_size * self.samples_a_step) * self.samples_a_step
         return len(range(self.rank, self.length, self.world_size))

@@ -105,7 +105,9 @@ class RunDirectory:
         return run if folder.name == "checkpoints" and run.card.is_file() else None
 
 
-def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dict[str, str]) -> None:
+def start_card(
+    run: RunDirectory, seed: int | None, devices: str, data_hash: dict[str, str], batch: dict[str, int] | None = None
+) -> None:
     """Write the card of a run that begins, or note on an existing card that the run is resumed.
 
     Args:
@@ -113,11 +115,14 @@ def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dic
         seed: What order, views and initial weights follow from.
         devices: The hardware, in words.
         data_hash: Content hash of each part of the data; a resumed run notes its own beside the first one's.
+        batch: Images of a training step, and how they are shared: `global`, `processes`, `accumulated`, `at_once`.
     """
     started = now()
     if run.card.is_file():
         card = json.loads(run.card.read_text(encoding="utf-8"))
-        card.setdefault("resumed", []).append({"start": started, "argv": sys.argv, "data_hash": data_hash})
+        card.setdefault("resumed", []).append(
+            {"start": started, "argv": sys.argv, "data_hash": data_hash, "batch": batch}
+        )
         card |= {"status": "running", "end": None}
     else:
         card = {
@@ -128,6 +133,7 @@ def start_card(run: RunDirectory, seed: int | None, devices: str, data_hash: dic
             "git": git_state(),
             "config_hash": hashlib.sha256(run.config.read_bytes()).hexdigest()[:16],
             "data_hash": data_hash,
+            "batch": batch,
             "seed": seed,
             "versions": versions(),
             "devices": devices,
