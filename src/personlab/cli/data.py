@@ -1,4 +1,4 @@
-"""`personlab data`: making data sets, and mending them."""
+"""`personlab data`: making data sets, looking into them, and mending them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.data.synthetic import generate
 
 logger = logging.getLogger("personlab")
-COMMANDS = ("synth", "impute")
+COMMANDS = ("synth", "impute", "doctor")
 
 
 def run(words: list[str]) -> int:
     """Run `personlab data COMMAND`."""
     command = choose_command(words, COMMANDS)
-    return {"synth": _synth, "impute": _impute}[command](words[2:])
+    return {"synth": _synth, "impute": _impute, "doctor": _doctor}[command](words[2:])
 
 
 def _impute(words: list[str]) -> int:
     from personlab.cli.impute import impute  # networks and decoders, which drawing people does not need
 
     return impute(words)
+
+
+def _doctor(words: list[str]) -> int:
+    from personlab.cli.doctor import doctor
+
+    return doctor(words)
 
 
 def _synth(words: list[str]) -> int:

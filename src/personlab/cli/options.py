@@ -123,11 +123,11 @@ def numbers(text: str, name: str, kind: type[_Number], least: float, required: b
     return found
 
 
-def progress_bar(text: str) -> Callable[[Iterable[int]], Iterable[int]]:
+def progress_bar(text: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
     """A function that passes things on and shows on a terminal how far they are."""
     console = Console(stderr=True)
 
-    def shown(things: Iterable[int]) -> Iterable[int]:
+    def shown(things: Iterable[Any]) -> Iterable[Any]:
         return track(things, text, console=console, disable=not console.is_terminal)
 
     return shown
