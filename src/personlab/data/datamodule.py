@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader
 from personlab.data.coco import ANNOTATIONS, CocoAnnotations, annotation_path, read_annotations
 from personlab.data.collate import collate
 from personlab.data.dataset import CocoDataset, View
+from personlab.data.doctor import refuse_errors
+from personlab.data.doctor.codes import Use
 from personlab.data.images import read_image
 from personlab.data.imputed import Imputed
 from personlab.data.sampler import DeterministicSampler
@@ -58,6 +60,8 @@ class CocoDataModule(LightningDataModule):
         val_images: The same for validation and test.
         train_only_with_people: Leave out training images without any labelled (or imputed) keypoint.
         skeleton: A skeleton file, if the keypoints are not COCO's.
+        check: Refuse to train on annotation files in which `personlab data doctor` finds errors that spoil training, or
+            for the split to validate on, scores; images are not looked at.
 
     Raises:
         InputError: If options contradict each other.
@@ -88,6 +92,7 @@ class CocoDataModule(LightningDataModule):
         val_images: int | None = None,
         train_only_with_people: bool = True,
         skeleton: str | None = None,
+        check: bool = True,
     ) -> None:
         """Check the options and keep them; files are read by `setup`."""
         super().__init__()
@@ -123,6 +128,7 @@ class CocoDataModule(LightningDataModule):
         self.train_images = train_images
         self.val_images = val_images
         self.train_only_with_people = train_only_with_people
+        self.check = check
         self.skeleton = COCO if skeleton is None else Skeleton.from_file(skeleton)
         self.train_dataset: CocoDataset | None = None
         self.val_dataset: CocoDataset | None = None
@@ -180,14 +186,16 @@ class CocoDataModule(LightningDataModule):
 
         Raises:
             InputError: If the root, an annotation file, an image folder or image files are missing or unusable, or a
-                training epoch would not fill one batch.
+                training epoch would not fill one batch, or (to train, unless `check` is off) annotations have errors.
         """
         if not self.root.is_dir():
             raise InputError(f"{self.root}: no such folder; set data.root to the folder of the COCO data set")
         if stage in (None, "fit"):
             self._loader_made = False
-            self.train_dataset = self.train_dataset or self._train_dataset()
-        if stage != "test":
+            self.train_dataset = self.train_dataset or self._checked(self._train_dataset(), "training")
+        if stage == "fit":
+            self.val_dataset = self.val_dataset or self._checked(self._eval_dataset(self.val_split), "scoring")
+        elif stage != "test":
             self.val_dataset = self.val_dataset or self._eval_dataset(self.val_split)
         if stage in (None, "test") and self.test_dataset is None:
             same = self.test_split == self.val_split
@@ -265,6 +273,14 @@ class CocoDataModule(LightningDataModule):
     def _eval_dataset(self, split: str) -> CocoDataset:
         annotations = read_annotations(self.annotation_path(split), self.skeleton, require_keypoints=False)
         return self._dataset(annotations, split, np.arange(len(annotations))[: self.val_images], self.eval_view, False)
+
+    def _checked(self, dataset: CocoDataset, use: Use) -> CocoDataset:
+        """The same data set, if the doctor finds no error in its annotations."""
+        if self.check:
+            doctor = f"personlab data doctor --data.root {self.root} --splits {dataset.image_folder.name}"
+            mend = f"`{doctor}` lists all with their mend, --data.check false trains all the same"
+            refuse_errors(dataset.annotations.path, self.skeleton, use, mend)
+        return dataset
 
     def _dataset(
         self, annotations: CocoAnnotations, split: str, images: np.ndarray, view: View | None, skip_broken: bool

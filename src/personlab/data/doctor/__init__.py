@@ -3,5 +3,6 @@
 from personlab.data.doctor.codes import CODES, Code
 from personlab.data.doctor.examination import examine, examine_annotations
 from personlab.data.doctor.findings import Finding, Findings
+from personlab.data.doctor.gate import refuse_errors
 
-__all__ = ["CODES", "Code", "Finding", "Findings", "examine", "examine_annotations"]
+__all__ = ["CODES", "Code", "Finding", "Findings", "examine", "examine_annotations", "refuse_errors"]
