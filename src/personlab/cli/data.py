@@ -13,13 +13,14 @@ from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.data.synthetic import generate
 
 logger = logging.getLogger("personlab")
-COMMANDS = ("synth", "impute", "doctor")
+COMMANDS = ("synth", "impute", "doctor", "stats")
 
 
 def run(words: list[str]) -> int:
     """Run `personlab data COMMAND`."""
     command = choose_command(words, COMMANDS)
-    return {"synth": _synth, "impute": _impute, "doctor": _doctor}[command](words[2:])
+    commands = {"synth": _synth, "impute": _impute, "doctor": _doctor, "stats": _stats}
+    return commands[command](words[2:])
 
 
 def _impute(words: list[str]) -> int:
@@ -32,6 +33,12 @@ def _doctor(words: list[str]) -> int:
     from personlab.cli.doctor import doctor
 
     return doctor(words)
+
+
+def _stats(words: list[str]) -> int:
+    from personlab.cli.stats import stats
+
+    return stats(words)
 
 
 def _synth(words: list[str]) -> int:
