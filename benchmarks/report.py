@@ -31,6 +31,7 @@ COMMANDS = {
     "decode_gpu": "benchmarks/gpu.sh",
     "ladder": "personlab oracle --weights … --json benchmarks/results/ladder.json",
     "zoo": "python -m benchmarks.zoo --data-root COCO NAME=FILE …",
+    "finetune": "personlab fit --config configs/experiment/finetune_bodypix.yaml … and evaluate --against",
     "onnx": "python -m benchmarks.onnx --weights …",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
@@ -128,6 +129,7 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "zoo": part("zoo", zoo_tables.images, zoo_tables.scores_table, tables.origin),
         "zoo-readme": part("zoo", zoo_tables.readme_table),
         "zoo-commands": part("zoo", zoo_tables.commands),
+        "finetune": part("finetune", zoo_tables.finetune_table, tables.origin),
         "onnx": part("onnx", zoo_tables.onnx_table, tables.origin),
         "tune": part("tune", tables.tune_table, tables.origin),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},

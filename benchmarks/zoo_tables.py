@@ -45,6 +45,26 @@ def onnx_table(result: Row) -> str:
     return f"{sizes}\n\n{table}"
 
 
+def finetune_table(result: Row) -> str:
+    """What training a released network further came to."""
+
+    def delta(row: Row, kind: str) -> str:
+        found = row["against"][kind]
+        told = f"{found['delta']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+        return told if found["conclusive"] else f"{told}, inconclusive"
+
+    first = {kind: _ap(result["before"][kind], "AP") for kind in ("keypoints", "segmentation")}
+    before = {"learning rate": "before", "steps": None, "crop": None, "keypoint AP": first["keypoints"],
+              "difference": None, "mask AP": first["segmentation"], "difference ": None}  # fmt: skip
+    rows = [
+        {"learning rate": f"{row['learning_rate']:g}", "steps": f"{row['steps']} {row['told']}",
+         "crop": row["crop_size"], "keypoint AP": _ap(row["keypoints"], "AP"), "difference": delta(row, "keypoints"),
+         "mask AP": _ap(row["segmentation"], "AP"), "difference ": delta(row, "segmentation")}
+        for row in result["rows"]
+    ]  # fmt: skip
+    return markdown([before, *rows])
+
+
 def commands(result: Row) -> str:
     """What made each row."""
     lines = [f"{row['command']}  # {row['network']}" for row in sorted(result["rows"], key=_order)]

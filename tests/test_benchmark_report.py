@@ -60,6 +60,16 @@ RESULTS = {
         }},
         "rows": [zoo_row("tfjs", 0.25, None), zoo_row("paper", 0.5, 0.125, tta="flip", scales=[961])],
     },
+    "finetune": HEADER | {
+        "before": {"keypoints": {"AP": 0.5}, "segmentation": {"AP": 0.25}},
+        "rows": [{
+            "learning_rate": 1e-4, "crop_size": 513, "steps": 8, "told": "of 16",
+            "keypoints": {"AP": 0.6}, "segmentation": {"AP": 0.26}, "against": {
+                "keypoints": {"delta": 0.1, "low": 0.05, "high": 0.15, "conclusive": True},
+                "segmentation": {"delta": 0.01, "low": -0.02, "high": 0.03, "conclusive": False},
+            },
+        }],
+    },
     "onnx": HEADER | {
         "onnx_bytes": 5_110_000, "weights": {"bytes": 5_090_000},
         "rows": [{"size": [609, 801], "threads": 1, "torch_ms": 123.1, "onnxruntime_ms": 63.1, "ratio": 1.95}],
@@ -198,4 +208,6 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 1.2 |"
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
+    row = "| 0.0001 | 8 of 16 | 513 | .600 | +0.100 [+0.050, +0.150] | .260 | +0.010 [-0.020, +0.030], inconclusive |"
+    assert row in written["finetune"]
     assert "| 801×609 | 1 | 123 | 63 | 1.9 |" in written["onnx"]
