@@ -13,13 +13,13 @@ from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.data.synthetic import generate
 
 logger = logging.getLogger("personlab")
-COMMANDS = ("synth", "impute", "doctor", "stats")
+COMMANDS = ("synth", "impute", "doctor", "stats", "browse")
 
 
 def run(words: list[str]) -> int:
     """Run `personlab data COMMAND`."""
     command = choose_command(words, COMMANDS)
-    commands = {"synth": _synth, "impute": _impute, "doctor": _doctor, "stats": _stats}
+    commands = {"synth": _synth, "impute": _impute, "doctor": _doctor, "stats": _stats, "browse": _browse}
     return commands[command](words[2:])
 
 
@@ -39,6 +39,12 @@ def _stats(words: list[str]) -> int:
     from personlab.cli.stats import stats
 
     return stats(words)
+
+
+def _browse(words: list[str]) -> int:
+    from personlab.cli.browse import browse
+
+    return browse(words)
 
 
 def _synth(words: list[str]) -> int:

@@ -33,7 +33,7 @@ COMMANDS = {
     "export": ("personlab.cli.export", "write a network as an ONNX file, which predict and evaluate take as weights"),
     "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
-    "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, impute"),
+    "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, browse, impute"),
     "weights": (
         "personlab.cli.weights",
         "take weights out of runs, import released ones, look into files: weights extract, import, inspect",
