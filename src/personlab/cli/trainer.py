@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.preflight import check_checkpoint, check_fit, check_statistics, check_weights, end_with_a_validation
+from personlab.cli.skeletons import share_skeleton
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.ledger import LedgerKeeper
@@ -106,6 +107,7 @@ class PersonLabCLI(LightningCLI):
         """Check the config, and tell everything the place of the run; the directory is made when all is built."""
         config = self.config[self.subcommand]
         config.base = None
+        share_skeleton(config)
         config.trainer.use_distributed_sampler = False
         config.weights_only = True
         if config.trainer.precision is None:
