@@ -1,7 +1,8 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
-Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/decoder.md` and
-`docs/model-zoo.md`, and draws the pictures in `docs/figures/`, all from `benchmarks/results/*.json` and the docstrings.
+Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/data.md`,
+`docs/decoder.md` and `docs/model-zoo.md`, and draws the pictures in `docs/figures/`, all from
+`benchmarks/results/*.json`, the docstrings and the codes of the doctor.
 No number there is typed by hand. With `--check` nothing is written: the exit code is 1 if a text does not say what the
 results say.
 """
@@ -17,12 +18,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import tables, zoo_tables
+from benchmarks import data_tables, tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = ("README.md", "docs/decoder.md", "docs/model-zoo.md")
+TEXTS = ("README.md", "docs/data.md", "docs/decoder.md", "docs/model-zoo.md")
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
 COMMANDS = {
@@ -132,6 +133,7 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "finetune": part("finetune", zoo_tables.finetune_table, tables.origin),
         "onnx": part("onnx", zoo_tables.onnx_table, tables.origin),
         "tune": part("tune", tables.tune_table, tables.origin),
+        "doctor-codes": data_tables.codes_table(),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},
     }
 

@@ -20,12 +20,8 @@ from personlab.weights.network_file import load_network
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ["head", "left_hand", "right_hand", "left_foot", "right_foot"]
 TAKEN = (0, 9, 10, 15, 16)
-FILE = """
-name: five
-keypoints: [head, left_hand, right_hand, left_foot, right_foot]
-edges: [[head, left_hand], [head, right_hand], [left_hand, left_foot], [right_hand, right_foot]]
-sigmas: [0.05, 0.06, 0.06, 0.09, 0.09]
-"""
+DOCS = ROOT / "docs" / "data.md"
+"""Its example is the file."""
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +36,7 @@ def five(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
             row["num_keypoints"] = sum(v > 0 for v in row["keypoints"][2::3])
         path.write_text(json.dumps(content))
     skeleton = root / "five.yaml"
-    skeleton.write_text(FILE)
+    skeleton.write_text(DOCS.read_text(encoding="utf-8").split("```yaml\n# five.yaml\n")[1].split("```")[0])
     return root, skeleton
 
 
