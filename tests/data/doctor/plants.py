@@ -165,6 +165,7 @@ _simple("no area", "area-missing", lambda s: s.person.pop("area"))
 _simple("area 0", "area-zero", lambda s: s.person.update(area=0))
 _simple("negative area", "area-zero", lambda s: s.person.update(area=-5.0))
 _simple("area tenfold", "area-unlike-mask", lambda s: s.person.update(area=10 * s.person["area"]))
+_simple("area a third", "area-unlike-mask", lambda s: s.person.update(area=s.person["area"] / 3))
 _simple("area as a share", "area-unlike-mask", lambda s: s.person.update(area=0.1))
 _simple("no segmentation", "segmentation-missing", lambda s: s.person.pop("segmentation"))
 _simple("empty segmentation", "segmentation-empty", lambda s: s.person.update(segmentation=[]))
@@ -193,6 +194,9 @@ _simple("image file of text", "image-unreadable", lambda s: s.path(s.image).writ
 _simple("image file is empty", "image-unreadable", lambda s: s.path(s.image).write_bytes(b""))
 _simple("image file is cut short", "image-unreadable", lambda s: s.path(s.image).write_bytes(
     s.path(s.image).read_bytes()[: s.path(s.image).stat().st_size // 2]
+))  # fmt: skip
+_simple("image file with foreign bytes", "image-damaged", lambda s: s.path(s.image).write_bytes(
+    (data := s.path(s.image).read_bytes())[: len(data) // 2] + bytes([255, 90]) * 3 + data[len(data) // 2 :]
 ))  # fmt: skip
 _simple(
     "file that nobody names", "file-unnamed", lambda s: shutil.copy(s.path(s.image), s.path(s.image).with_name("x.jpg"))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from personlab.cli.main import main
 from personlab.data.coco import read_annotations
 from personlab.data.doctor import CODES, Findings, examine, examine_annotations
 from personlab.data.doctor.duplicates import similar
+from personlab.data.doctor.jpeg import damage
 from personlab.data.doctor.sides import mirrored_faces, pair_agreement
 from personlab.errors import InputError
 from personlab.skeleton import COCO
@@ -200,6 +202,30 @@ def test_looks_are_compared_by_pairs_of_images() -> None:
     assert list(similar(images)) == []
     again = np.clip(images[7].astype(int) + generator.integers(-1, 2, (16, 16)), 0, 255).astype(np.uint8)
     assert list(similar([*images, again])) == [(7, 40)]
+
+
+@pytest.mark.parametrize("flags", [[], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4]])
+def test_sound_jpegs_of_all_kinds_are_sound_and_foreign_bytes_betray_themselves(flags: list[int]) -> None:
+    generator = np.random.default_rng(0)
+    image = cv2.resize(generator.integers(0, 255, (30, 40, 3)).astype(np.uint8), (400, 300))
+    data = cv2.imencode(".jpg", image, flags)[1].tobytes()
+    assert damage(data) is None
+    assert damage(data + b"appended") is None
+    assert damage(b"\x89PNG" + data) is None
+    middle = len(data) // 2
+    found = [damage(data[:middle] + generator.bytes(2000) + data[middle + 2000 :]) is not None for _ in range(20)]
+    assert sum(found) >= 18
+
+
+def test_images_behind_links_are_there(sound: Path) -> None:
+    content = Set.read(sound)
+    (sound / "elsewhere").mkdir()
+    for image in content.train["images"][:3]:
+        (sound / TRAIN / image["file_name"]).rename(sound / "elsewhere" / image["file_name"])
+        image["file_name"] = f"linked/{image['file_name']}"
+    (sound / TRAIN / "linked").symlink_to(sound / "elsewhere")
+    content.write()
+    assert [f for f in _examine(sound) if f.level != "info"] == []
 
 
 def test_ten_thousand_equal_findings_are_one_line() -> None:

@@ -191,7 +191,7 @@ CODES: dict[str, Code] = {
         "scoring",
     ),
     "area-unlike-mask": _error(
-        "An area is more than three times larger or smaller than that of the mask.",
+        "An area is more than twice or less than half of the mask's (of a crowd: ten times).",
         "Add the area of its mask, in pixels of the image.",
         "scoring",
     ),
@@ -226,6 +226,10 @@ CODES: dict[str, Code] = {
     "image-missing": _error("An image file is not there.", "Copy it, or drop the image from the file."),
     "image-unreadable": _error(
         "An image file cannot be decoded, or is cut short.", "Copy or download it again, or drop the image."
+    ),
+    "image-damaged": _warning(
+        "A JPEG file has bytes that no encoder writes; decoders make bars of some colour of them.",
+        "Look at it; copy or download it again.",
     ),
     "image-size-unlike": _error(
         "An image file has another size than the annotations say.", "Use the original file, or scale the annotations."

@@ -20,8 +20,8 @@ from personlab.data.doctor.tables import Tables
 from personlab.data.imputed import Row
 from personlab.data.segmentations import Segmentations
 
-_FACTOR = 3.0
-"""How much an area may differ from the mask's."""
+_FACTOR, _CROWD_FACTOR = 2.0, 10.0
+"""How much an area may differ from the mask's. COCO's areas of crowds count people who overlap more than once."""
 _FEWEST = 20
 
 
@@ -178,6 +178,7 @@ def _check_areas(tables: Tables, extents: Extents, findings: Findings) -> None:
     masked = known(extents.boxes)
     for i, row in enumerate(tables.people):
         area = row.get("area")
+        factor = _CROWD_FACTOR if row.get("iscrowd") else _FACTOR
         if area is None:
             findings.add("area-missing", "no area", **tables.place(i))
         elif type(area) not in (int, float):
@@ -186,7 +187,7 @@ def _check_areas(tables: Tables, extents: Extents, findings: Findings) -> None:
             findings.add("number-not-finite", f"area {area}", **tables.place(i))
         elif area <= 0:
             findings.add("area-zero", f"area {area:g}", **tables.place(i))
-        elif masked[i] and not extents.least[i] / _FACTOR - 1 <= area <= extents.most[i] * _FACTOR + 1:
+        elif masked[i] and not extents.least[i] / factor - 1 <= area <= extents.most[i] * factor + 1:
             what = f"area {area:.6g}, of the mask about {extents.least[i]:.6g}"
             findings.add("area-unlike-mask", what, **tables.place(i))
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from personlab.data.doctor.findings import Findings, Place
+from personlab.data.doctor.jpeg import damage
 from personlab.data.doctor.tables import is_unsafe
 from personlab.data.images import UnreadableImage, read_image
 from personlab.data.imputed import Row
@@ -42,6 +43,7 @@ class Picture:
         digest: Hash of the bytes.
         thumbnail: `(16, 16)` grey.
         problem: Why it cannot be read, or None.
+        damage: What is wrong with it though it can be read, or None.
     """
 
     split: str
@@ -52,6 +54,7 @@ class Picture:
     digest: bytes = b""
     thumbnail: NDArray[np.uint8] | None = None
     problem: str | None = None
+    damage: str | None = None
 
 
 def check_files(folder: Path, rows: list[Row], findings: Findings, decode: bool, progress: Progress) -> list[Picture]:
@@ -77,7 +80,7 @@ def check_files(folder: Path, rows: list[Row], findings: Findings, decode: bool,
         findings.add("file-unnamed", name, file=str(folder / name))
     present = []
     for row in safe:
-        if os.path.normpath(row["file_name"]) in there:
+        if os.path.normpath(row["file_name"]) in there or (folder / row["file_name"]).is_file():
             present.append(row)
         else:
             findings.add("image-missing", row["file_name"], image=row["id"], file=str(folder / row["file_name"]))
@@ -111,7 +114,7 @@ def look(split: str, folder: Path, row: Row) -> Picture:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     thumbnail = cv2.resize(grey, (THUMBNAIL_PX, THUMBNAIL_PX), interpolation=cv2.INTER_AREA).astype(np.uint8)
     digest = hashlib.sha256(data).digest()
-    return Picture(split, row, path, pixels.shape[:2], _orientation(data), digest, thumbnail)
+    return Picture(split, row, path, pixels.shape[:2], _orientation(data), digest, thumbnail, damage=damage(data))
 
 
 def _orientation(data: bytes) -> int:
@@ -130,6 +133,8 @@ def _tell(picture: Picture, findings: Findings) -> None:
     if picture.size is None:
         findings.add("image-unreadable", f"{name}: {picture.problem}", **place)
         return
+    if picture.damage:
+        findings.add("image-damaged", f"{name}: {picture.damage}", **place)
     said = (picture.row["height"], picture.row["width"])
     turned = picture.orientation in _TURNED
     sizes = f"{name}: {picture.size[1]} x {picture.size[0]} pixels, annotations say {said[1]} x {said[0]}"
