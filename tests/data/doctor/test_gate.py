@@ -37,7 +37,7 @@ def _plant(root: Path, *names: str) -> None:
 
 def test_training_refuses_errors_in_one_line_and_can_be_told_not_to(root: Path) -> None:
     _setup(root)
-    _plant(root, "right of the image", "no names", "annotation id twice")
+    _plant(root, "area 0", "no names", "annotation id twice")
     with pytest.raises(InputError) as error:
         _setup(root)
     told = str(error.value)

@@ -188,12 +188,10 @@ CODES: dict[str, Code] = {
     "area-zero": _error(
         "An area is not positive: no distance would be small enough, and AP would be 0.",
         "Add the area of its mask, in pixels.",
-        "scoring",
     ),
     "area-unlike-mask": _error(
         "An area is more than twice or less than half of the mask's (of a crowd: ten times).",
         "Add the area of its mask, in pixels of the image.",
-        "scoring",
     ),
     "segmentation-missing": _error(
         "An annotation has no `segmentation`. Training leaves its box out; there is no mask to score.",
