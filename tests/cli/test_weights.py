@@ -61,6 +61,18 @@ def test_trained_weights_name_those_they_started_from(checkpoint, tmp_path) -> N
         assert {n: v for n, v in found.items() if n.startswith("source_") or n == "licence"} == wanted
 
 
+def test_raw_weights_stand_beside_the_averages(checkpoint, tmp_path) -> None:
+    state = torch.load(checkpoint, weights_only=True)
+    raw = {name: tensor + 1 if tensor.is_floating_point() else tensor for name, tensor in state["state_dict"].items()}
+    torch.save(state | {"current_model_state": raw}, checkpoint)
+    for which, wanted in (("ema", state["state_dict"]), ("raw", raw)):
+        output = tmp_path / f"{which}.safetensors"
+        assert main(["weights", "extract", str(checkpoint), "-o", str(output), "--weights", which]) == 0
+        network, metadata = load_network(output)
+        assert metadata["weights"] == which
+        assert all(torch.equal(tensor, wanted[f"network.{name}"]) for name, tensor in network.state_dict().items())
+
+
 @pytest.mark.parametrize(("step", "is_its"), [(7, True), (8, False)])
 def test_scores_of_another_step_are_left_out(checkpoint, tmp_path, step, is_its) -> None:
     state = torch.load(checkpoint, weights_only=True)

@@ -7,14 +7,18 @@ import json
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from personlab.augmentation import TrainingView
 from personlab.cli.main import main
 from personlab.experiments import RunDirectory
 from personlab.experiments.lock import RunLock, is_held
@@ -280,3 +284,65 @@ def test_a_finished_run_or_another_config_is_not_gone_on_with(
 
 def test_the_page_says_what_the_tests_say() -> None:
     assert faults.page() == faults.PAGE.read_text(encoding="utf-8"), "run python -m tests.integration.faults"
+
+
+def failing_view(monkeypatch: pytest.MonkeyPatch, position: int, what: Callable[[], Any]) -> None:
+    """Let the loader worker that makes one sample fail."""
+    view = TrainingView.__call__
+    calls: list[int] = []
+
+    def failing(self: TrainingView, *arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == position:
+            what()
+        return view(self, *arguments)
+
+    monkeypatch.setattr(TrainingView, "__call__", failing)
+
+
+@fault("a loader worker dies (out of memory)", "one line, exit code 1", "steps since the last checkpoint")
+def test_a_dead_worker(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    failing_view(monkeypatch, 13, lambda: os.kill(os.getpid(), signal.SIGKILL))
+    assert main(words_for(synthetic, tmp_path, "--data.workers=1", "--recovery.every_steps=1")) == 1
+    error = capsys.readouterr().err
+    assert "DataLoader worker" in error
+    assert "Traceback" not in error
+    assert list(run_of(tmp_path).checkpoints.glob("recovery-step=*.ckpt"))
+
+
+@fault(
+    "a loader worker hangs", "one line after `data.loader_timeout_s`, exit code 1", "steps since the last checkpoint"
+)
+def test_a_hanging_worker(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    failing_view(monkeypatch, 5, lambda: time.sleep(60))
+    words = words_for(synthetic, tmp_path, "--data.workers=1", "--data.loader_timeout_s=3")
+    assert main(words) == 1
+    assert "timed out after 3" in capsys.readouterr().err
+
+
+@fault("image that cannot be read, in training", "told once; a stand-in that counts in no loss; too many end the run")
+def test_a_corrupt_image(synthetic: Path, tmp_path: Path, capsys: Any) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(synthetic, root)
+    (root / "train2017" / sorted(p.name for p in (root / "train2017").iterdir())[1]).write_bytes(b"no image")
+    assert main(words_for(root, tmp_path / "runs", "--samples.patience_samples=100")) == 0
+    assert "a stand-in that counts in no loss takes its place" in capsys.readouterr().err
+    lines = [json.loads(line) for line in run_of(tmp_path / "runs").ledger.read_text().splitlines()]
+    assert max(line.get("train/samples_broken", 0) for line in lines) >= 1
+    assert (
+        main(words_for(root, tmp_path / "more", "--samples.patience_samples=2", "--samples.check_every_steps=1")) == 2
+    )
+    assert "training images could not be read" in capsys.readouterr().err
+
+
+@fault("corrupt annotation", "refused before training, one line that names it and the mend, exit code 2")
+def test_a_corrupt_annotation(synthetic: Path, tmp_path: Path, capsys: Any) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(synthetic, root)
+    file = root / "annotations" / "person_keypoints_train2017.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["keypoints"] = [1, 2, 3]
+    file.write_text(json.dumps(content))
+    assert main(words_for(root, tmp_path / "runs")) == 2
+    assert str(file) in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from omegaconf import OmegaConf
@@ -37,8 +37,12 @@ def _extract(words: list[str]) -> int:
     parser.add_argument("checkpoint", type=str, help="a checkpoint in a run directory")
     parser.add_argument("-o", "--output", type=str, required=True, help="file to write, ending in .safetensors")
     parser.add_argument("--half", type=bool, default=False, help="store float16")
+    parser.add_argument(
+        "--weights", type=Literal["ema", "raw"], default="ema", help="the averages that runs are scored by, or the raw"
+    )
     arguments = parser.parse_args(words)
-    result = extract(Path(arguments.checkpoint), Path(arguments.output), arguments.half)
+    averaged = arguments.weights == "ema"
+    result = extract(Path(arguments.checkpoint), Path(arguments.output), arguments.half, averaged)
     write_result(result, arguments.json)
     return 0
 
@@ -134,7 +138,7 @@ def _as_text(found: dict[str, Any]) -> str:
     return "".join(f"{label:16}{text}\n" for label, text in rows)
 
 
-def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
+def extract(checkpoint: Path, output: Path, half: bool, averaged: bool = True) -> dict[str, Any]:
     """Write a checkpoint's network with its architecture, the decoder of its run and where it comes from.
 
     Raises:
@@ -150,11 +154,13 @@ def extract(checkpoint: Path, output: Path, half: bool) -> dict[str, Any]:
         "commit": str(card.get("git", {}).get("commit", "")),
         "config_hash": str(card["config_hash"]),
         "seed": str(card["seed"]),
-        "evaluation": _evaluation_of(checkpoint, evaluation),
+        "weights": "ema" if averaged else "raw",
+        "evaluation": _evaluation_of(checkpoint, evaluation) if averaged else "",  # of the averages
     }
     model = _model_of(run_directory.config)
     metadata |= start_of(model.get("initial_weights"))
-    save_network(output, model["network"], network_state(checkpoint), metadata, half=half, decoder=model.get("decoder"))
+    state = network_state(checkpoint, averaged)
+    save_network(output, model["network"], state, metadata, half=half, decoder=model.get("decoder"))
     size = output.stat().st_size
     logger.info("%s: %.2f MB", output, size / 1e6)
     return {"file": str(output), "bytes": size, **metadata}

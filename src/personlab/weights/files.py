@@ -90,13 +90,16 @@ def save_weights(
     write_atomically(path, safetensors.torch.save(tensors, metadata=dict(metadata or {})))
 
 
-def load_weights(path: str | Path, as_stored: bool = False) -> tuple[dict[str, Tensor], dict[str, str]]:
+def load_weights(
+    path: str | Path, as_stored: bool = False, entry: str = "state_dict"
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read tensors by name and the metadata of a weight file.
 
     Args:
         path: A `.safetensors` file, or a PyTorch file (`.pth`, `.pt`, `.ckpt`, `.bin`) of tensors; of a checkpoint with
             a `state_dict` entry, that entry is read.
         as_stored: Whether float16 and bfloat16 stay what they are; otherwise they become float32.
+        entry: Which entry of a checkpoint is read, if it has any such.
 
     Returns:
         Tensors on the CPU and the metadata (empty for PyTorch files).
@@ -110,7 +113,7 @@ def load_weights(path: str | Path, as_stored: bool = False) -> tuple[dict[str, T
     if path.suffix == ".safetensors":
         state, metadata = _read_safetensors(path)
     elif path.suffix in PYTORCH_SUFFIXES:
-        state, metadata = _read_pytorch(path), {}
+        state, metadata = _read_pytorch(path, entry), {}
     else:
         raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
     if not as_stored:
@@ -189,7 +192,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path}: not a whole safetensors file, fetch or save it again: {error}") from error
 
 
-def _read_pytorch(path: Path) -> dict[str, Tensor]:
+def _read_pytorch(path: Path, entry: str) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -201,7 +204,8 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
         reason = str(error).split("\n", 1)[0]
         raise InputError(f"{path}: not a whole PyTorch file, fetch or save it again: {reason}") from error
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
+        # A checkpoint without averages has the raw weights under the usual name.
+        content = content.get(entry, content["state_dict"])
     if not isinstance(content, dict) or not content or not all(isinstance(t, Tensor) for t in content.values()):
         raise InputError(f"{path}: holds no tensors by name, save a module's state_dict()")
     return dict(content)

@@ -204,13 +204,18 @@ def _check_classes(content: Any, source: str) -> None:
             raise InputError(f"{source}: names the class {value!r}; only classes of personlab are built from a file")
 
 
-def network_state(checkpoint: str | Path) -> dict[str, Tensor]:
-    """The network's tensors in a training checkpoint (the averaged ones where weights were averaged).
+def network_state(checkpoint: str | Path, averaged: bool = True) -> dict[str, Tensor]:
+    """The network's tensors in a training checkpoint.
+
+    Args:
+        checkpoint: The file.
+        averaged: Whether the averages of the weights are wanted, or the raw ones that the optimiser works on. Where
+            nothing was averaged, both are the same.
 
     Raises:
-        InputError: If the checkpoint is missing, damaged or holds no network.
+        InputError: If the checkpoint is missing, damaged or holds no network, or no raw weights beside averaged ones.
     """
-    state, _ = load_weights(checkpoint)
+    state, _ = load_weights(checkpoint, entry="state_dict" if averaged else "current_model_state")
     network = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
     if not network:
         raise InputError(f"{checkpoint}: holds no PersonLab network; give a checkpoint of `personlab fit`")
