@@ -49,3 +49,6 @@ def test_every_set_of_rules_decodes_the_skeleton_of_the_network(pair: Path, rule
     assert predictor.network.mid_refinements == (2 if rules in (None, "paper") else 0)
     people = predictor(np.zeros((65, 65, 3), np.uint8)).people
     assert people.keypoints.shape[1:] == (2, 3)
+    if rules not in (None, "paper"):  # those of the released decoders leave out too many to be scored
+        assert (predictor.decoder.options["score_threshold"], predictor.decoder.options["max_people"]) == (0.1, 20)
+        assert load(pair, rules=rules, max_people=3).decoder.options["max_people"] == 3

@@ -28,6 +28,9 @@ from personlab.weights.network_file import decoder_of, heads_of, load_network, w
 from personlab.weights.onnx_file import ONNX_SUFFIX
 
 Image = NDArray[np.uint8]
+EVERYBODY = {"score_threshold": 0.1, "max_people": 20}
+"""Options of the released rules here. Their own defaults suit a single picture on a screen and leave out whom a score
+counts; scores want everybody, and pictures are drawn from a score on."""
 
 
 class FieldNetwork(Protocol):
@@ -196,7 +199,8 @@ def load(
 
     Args:
         weights: A network's `.safetensors` or `.onnx`, or `embedded` for the small one of the package.
-        rules: Whose rules to decode by; None for the decoder that the file names.
+        rules: Whose rules to decode by, released ones with the options of `EVERYBODY`; None for the decoder that the
+            file names.
         size: See `Predictor`.
         scales: See `Predictor`.
         flip: See `Predictor`.
@@ -214,7 +218,7 @@ def load(
     decoder: Decoder = decoder_of(metadata, path)
     if rules not in (None, "paper"):
         kind: Any = RULES[str(rules)]
-        decoder = kind(skeleton=network.skeleton)
+        decoder = kind(skeleton=network.skeleton, **EVERYBODY)
         network.set_refinements(0)  # released decoders refine offsets themselves, as they go
     if "masks" in decoder.options and not {"segmentation", "long_offsets"} <= set(heads_of(metadata, path)):
         decoder = decoder.with_options(masks=False)
