@@ -346,3 +346,16 @@ def test_a_corrupt_annotation(synthetic: Path, tmp_path: Path, capsys: Any) -> N
     assert main(words_for(root, tmp_path / "runs")) == 2
     assert str(file) in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+@fault("W&B cannot be reached", "one line; the run is mirrored offline and trains on", "nothing: `wandb sync` sends it")
+def test_wandb_is_out_of_reach(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")  # nobody listens there
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
+    monkeypatch.setenv("WANDB_MODE", "online")  # put back after the fallback has changed it
+    words = words_for(synthetic, tmp_path, "--run.wandb=online", "--trainer.max_steps=5")
+    assert main(words) == 0
+    assert "W&B cannot be reached (" in capsys.readouterr().err
+    assert list(run_of(tmp_path).path.glob("wandb/offline-run-*/*.wandb"))
+    assert "train/loss/total" in run_of(tmp_path).ledger.read_text()

@@ -226,19 +226,22 @@ def test_two_processes_train_one_run(synthetic, tmp_path):
     assert (run.checkpoints / "last.ckpt").is_file()
 
 
-def test_two_processes_find_the_same_as_one(synthetic, tmp_path):
-    """An odd number of images, so that the shares differ."""
-    where = [f"--data.root={synthetic}", f"--run.root={tmp_path}"]
+def test_two_and_three_processes_find_the_same_as_one(synthetic, tmp_path):
+    """A prime number of images, so that the shares differ."""
+    where = [f"--data.root={synthetic}", f"--run.root={tmp_path}", "--data.val_images=5"]
     words = ["validate", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where]
-    assert main([*words, "--run.name=one"]) == 0
-    in_another_process([*words, "--run.name=two", *TWO_PROCESSES])
-    runs = [RunDirectory(next((tmp_path / name).iterdir())) for name in ("one", "two")]
+    assert main([*words, "--run.name=1"]) == 0
+    for count in (2, 3):
+        in_another_process([*words, f"--run.name={count}", f"--trainer.devices={count}", "--trainer.strategy=ddp"])
+        assert len(list((tmp_path / str(count)).iterdir())) == 1, "one directory for all processes"
+    runs = [RunDirectory(next((tmp_path / str(count)).iterdir())) for count in (1, 2, 3)]
     assert len({(run.predictions / "val-step0.json").read_bytes() for run in runs}) == 1
     reports = [json.loads((run.path / "evaluation.json").read_text()) for run in runs]
-    assert reports[0]["images"] == reports[1]["images"] == 3
-    assert reports[0]["keypoints"] == reports[1]["keypoints"]
+    for report in reports:
+        assert report["images"] == 5
+        assert report["keypoints"] == reports[0]["keypoints"]
+        assert report["segmentation"] == reports[0]["segmentation"]
     assert reports[0]["keypoints"]["AP"] > 0.3
-    assert [p.name for p in (tmp_path / "two").iterdir()] == [runs[1].run_id], "one directory for both processes"
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)

@@ -315,7 +315,7 @@ def _loggers(run: RunDirectory, wandb_mode: str) -> list[dict[str, Any]]:
         arguments = {"save_dir": str(run.path), "project": run.name, "id": run.run_id, "name": run.run_id}
         loggers.append(
             {
-                "class_path": "lightning.pytorch.loggers.WandbLogger",
+                "class_path": "personlab.experiments.mirror.WandbMirror",
                 "init_args": {**arguments, "offline": wandb_mode == "offline"},
             }
         )
