@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from personlab.data.array_cache import ArrayCache, Arrays, Entry, open_entry
+from personlab.data.coco_rows import check_keypoint_names, keypoint_rows, number_rows, packed_segmentations, size_of
 from personlab.data.coco_tables import (
-    found,
     ids_of_images,
     image_of_each,
-    read_tables,
+    read_content,
     select_category,
+    tables_of,
     text,
-    whole_number,
 )
-from personlab.data.imputed import Imputed, Row, is_imputed, without_imputed
+from personlab.data.imputed import Imputed, is_imputed, without_imputed
 from personlab.data.segmentations import Segmentations
 from personlab.errors import InputError
+from personlab.files import sha256
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import MAX_PEOPLE, OFFSETS_ONLY
 
-MAX_PIXELS = 2**30
-"""Largest image, as in OpenCV, which reads no larger ones: a size that is a slip would ask for all memory."""
-_LARGEST = 1e12
-"""No number of an annotation reaches this, whether place, length or area."""
+CACHED_FROM_BYTES = 4_000_000
+"""Annotation files from this size on are kept as arrays; smaller ones are read as fast as these would be."""
+_READER = ("coco", "coco_rows", "coco_tables", "imputed", "segmentations", "array_cache", "../structures")
+"""Source files that decide what the arrays hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +42,7 @@ class CocoAnnotations:
 
     Attributes:
         path: The file.
+        sha256: Its content, in hexadecimal digits.
         category_id: Id that the category `person` has in it.
         image_ids: `(image,)` int64, in the file's order.
         file_names: `(image,)` bytes, UTF-8; `file_name` gives a string.
@@ -50,9 +56,12 @@ class CocoAnnotations:
         is_imputed: `(annotation,)` bool: the file has keypoints that nobody labelled, whatever they were read as.
         has_keypoints: `(annotation,)` bool: at least one keypoint is labelled, or imputed and read as `use`.
         segmentations: Polygons and run-length codes.
+        cached_in: Folder of the files that the arrays are mapped from; None if they lie in memory. Mapped ones are read
+            only, all processes share them, and what is pickled, for a process that is started anew, is the folder.
     """
 
     path: Path
+    sha256: str
     category_id: int
     image_ids: NDArray[np.int64]
     file_names: NDArray[np.bytes_]
@@ -65,6 +74,26 @@ class CocoAnnotations:
     is_imputed: NDArray[np.bool_]
     has_keypoints: NDArray[np.bool_]
     segmentations: Segmentations
+    cached_in: Path | None = field(default=None, init=False)
+
+    @classmethod
+    def mapped(cls, path: Path, entry: Entry) -> Self:
+        """The annotations of a file as a cache holds them."""
+        packed = {f.name: entry.arrays[f.name] for f in fields(Segmentations)}
+        plain: dict[str, Any] = {name: array for name, array in entry.arrays.items() if name not in packed}
+        annotations = cls(path=path, segmentations=Segmentations(**packed), **entry.about, **plain)
+        object.__setattr__(annotations, "cached_in", entry.folder)
+        return annotations
+
+    def arrays(self) -> Arrays:
+        """All arrays by name, those of the segmentations too."""
+        return {k: v for part in (self, self.segmentations) for k, v in vars(part).items() if isinstance(v, np.ndarray)}
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Mapped arrays travel as the name of their folder, others by value."""
+        if self.cached_in is None:
+            return super().__reduce_ex__(protocol)
+        return _reopen, (self.path, self.cached_in)
 
     def __len__(self) -> int:
         """Number of images."""
@@ -126,6 +155,10 @@ def read_annotations(
 ) -> CocoAnnotations:
     """Read a COCO annotation file; only annotations of the category `person` are kept.
 
+    Of large files the arrays are kept in the user's cache folder (see `personlab.data.array_cache`) and mapped into
+    memory the next time. What counts is the file's content, which is compared each time, and not its date: a changed
+    file is read anew, and so is every file once what reads them has changed.
+
     Args:
         path: A JSON file such as `person_keypoints_val2017.json`.
         skeleton: What the keypoints are.
@@ -144,15 +177,77 @@ def read_annotations(
             `MAX_PEOPLE` people in one image, or an entry with a field that is missing or no such thing.
     """
     path = Path(path)
-    tables = read_tables(path, require_annotations)
+    options: dict[str, Any] = {
+        "require_keypoints": require_keypoints, "require_annotations": require_annotations, "imputed": imputed
+    }  # fmt: skip
+    if not _is_large(path):
+        return _parse(path, read_content(path), skeleton, **options)
+    found = _cache(sha256(path), skeleton, options).load()
+    if found is None:
+        content = read_content(path)
+        annotations = _parse(path, content, skeleton, **options)
+        del content
+        # Its own hash, not that from above: the file may have been replaced meanwhile.
+        cache_of_this = _cache(annotations.sha256, skeleton, options)
+        about = {"sha256": annotations.sha256, "category_id": annotations.category_id}
+        found = cache_of_this.store(about, annotations.arrays())
+        if found is None:
+            return annotations
+    return CocoAnnotations.mapped(path, found)
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size >= CACHED_FROM_BYTES
+    except OSError:
+        return False  # reading it tells why
+
+
+def _cache(digest: str, skeleton: Skeleton, options: Mapping[str, Any]) -> ArrayCache:
+    key = {"file": digest, "keypoints": list(skeleton.keypoint_names), "reader": _reader(), **options}
+    return ArrayCache("annotations", key)
+
+
+@cache
+def _reader() -> str:
+    """Hash of the code that makes the arrays."""
+    digest = hashlib.sha256(version("pycocotools").encode())
+    for name in _READER:
+        digest.update((Path(__file__).parent / f"{name}.py").read_bytes())
+    return digest.hexdigest()
+
+
+def _reopen(path: Path, folder: Path) -> CocoAnnotations:
+    """Map a cache again, in another process.
+
+    Raises:
+        InputError: If somebody removed it meanwhile.
+    """
+    try:
+        return CocoAnnotations.mapped(path, open_entry(folder))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: the cache of {path} is gone or damaged ({error}); start again") from error
+
+
+def _parse(
+    path: Path,
+    content: bytes,
+    skeleton: Skeleton,
+    *,
+    require_keypoints: bool,
+    require_annotations: bool,
+    imputed: Imputed,
+) -> CocoAnnotations:
+    """Annotations from the bytes of their file."""
+    tables = tables_of(path, content, require_annotations)
     images = tables["images"]
     category, people = select_category(path, tables, "person")
-    _check_keypoint_names(path, category, skeleton)
+    check_keypoint_names(path, category, skeleton)
     if require_keypoints and people and "keypoints" not in category and all("keypoints" not in a for a in people):
         raise InputError(f"{path}: has no keypoints (a detection file?); use person_keypoints_*.json")
     ids = ids_of_images(path, images)
     names = np.array([text(f"{path}: images[{i}]", image, "file_name").encode() for i, image in enumerate(images)])
-    sizes = np.array([_size(f"{path}: images[{i}]", image) for i, image in enumerate(images)], dtype=np.int64)
+    sizes = np.array([size_of(f"{path}: images[{i}]", image) for i, image in enumerate(images)], dtype=np.int64)
     owner = image_of_each(path, people, ids)
     order = np.argsort(owner, kind="stable")
     people = [people[i] for i in order]
@@ -169,12 +264,13 @@ def read_annotations(
         raise InputError(
             f"{path}: {image} has {crowded.max()} people, more than {MAX_PEOPLE}; make some of them a crowd"
         )
-    keypoints = _keypoints(path, people, skeleton)
+    keypoints = keypoint_rows(path, people, skeleton)
     if imputed == "offsets":
         visibility = keypoints[..., 2]
         visibility[imputed_here[:, None] & (visibility > 0)] = OFFSETS_ONLY
     return CocoAnnotations(
         path=path,
+        sha256=hashlib.sha256(content).hexdigest(),
         category_id=int(category["id"]),
         image_ids=ids,
         file_names=names,
@@ -182,80 +278,9 @@ def read_annotations(
         first_annotation=np.searchsorted(owner, np.arange(len(ids) + 1)),
         annotation_ids=np.array([a.get("id", -1) for a in people], dtype=np.int64),
         keypoints=keypoints,
-        boxes=_rows(path, people, "bbox", 4),
+        boxes=number_rows(path, people, "bbox", 4),
         is_crowd=is_crowd,
         is_imputed=imputed_here,
         has_keypoints=np.asarray(np.isin(keypoints[..., 2], (1, 2)).any(axis=1)),
-        segmentations=_segmentations(path, people, sizes[owner]),
+        segmentations=packed_segmentations(path, people, sizes[owner]),
     )
-
-
-def _size(where: str, image: Row) -> tuple[int, int]:
-    height, width = (whole_number(where, image, key) for key in ("height", "width"))
-    if min(height, width) < 1 or height * width > MAX_PIXELS:
-        raise InputError(
-            f"{where}: height {height} and width {width} must be positive, with at most {MAX_PIXELS} pixels"
-        )
-    return height, width
-
-
-def _check_keypoint_names(path: Path, category: dict[str, Any], skeleton: Skeleton) -> None:
-    names = category.get("keypoints")
-    if names is None:
-        return
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(
-            f"{path}: the keypoints of category 'person' must be a list of names, {found(category, 'keypoints')}"
-        )
-    k = skeleton.num_keypoints
-    if len(names) != k:
-        raise InputError(
-            f"{path}: has {len(names)} keypoints, skeleton {skeleton.name} {k}; name a skeleton that matches"
-        )
-    plain = [name.lower().replace(" ", "_").replace("-", "_") for name in names]
-    if set(plain) == set(skeleton.keypoint_names) and plain != list(skeleton.keypoint_names):
-        raise InputError(f"{path}: its keypoints are not in the order of skeleton {skeleton.name}; reorder one of them")
-
-
-def _keypoints(path: Path, people: list[dict[str, Any]], skeleton: Skeleton) -> NDArray[np.float32]:
-    rows = _rows(path, people, "keypoints", 3 * skeleton.num_keypoints).reshape(len(people), skeleton.num_keypoints, 3)
-    wrong = (~np.isin(rows[..., 2], (0, 1, 2))).any(axis=1)
-    if wrong.any():
-        raise InputError(f"{path}: annotation {people[int(wrong.argmax())].get('id')}: visibility must be 0, 1 or 2")
-    rows[rows[..., 2] == 0] = 0
-    return rows
-
-
-def _rows(path: Path, people: list[dict[str, Any]], key: str, length: int) -> NDArray[np.float32]:
-    """`(annotation, length)` numbers of an optional field; zeros where it is missing."""
-    rows = np.zeros((len(people), length), dtype=np.float32)
-    for i, annotation in enumerate(people):
-        value = annotation.get(key)
-        if not value:
-            continue
-        try:
-            row = np.asarray(value).reshape(-1)
-        except ValueError:  # lists of unlike lengths
-            row = np.empty(0)
-        if row.dtype.kind not in "iuf":  # numpy would take "3" for 3, COCO's evaluation does not
-            row = np.empty(0)
-        if len(row) != length or not (np.abs(row) < _LARGEST).all():
-            wrong = f"got {len(row)}" if len(row) != length else "some are not finite, or beyond all images"
-            raise InputError(f"{path}: annotation {annotation.get('id')}: {key} needs {length} numbers, {wrong}")
-        rows[i] = row
-    return rows
-
-
-def _segmentations(path: Path, people: list[dict[str, Any]], sizes: NDArray[np.int64]) -> Segmentations:
-    current: Any = None
-
-    def values() -> Iterator[tuple[Any, tuple[int, int]]]:
-        nonlocal current
-        for annotation, (height, width) in zip(people, sizes.tolist(), strict=True):
-            current = annotation.get("id")
-            yield annotation.get("segmentation"), (height, width)
-
-    try:
-        return Segmentations.pack(values())
-    except (OverflowError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: annotation {current}: {error}") from None

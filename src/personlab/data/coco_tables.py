@@ -26,12 +26,31 @@ def read_tables(path: Path, require_annotations: bool = True) -> dict[str, list[
     Raises:
         InputError: If the file is missing, not JSON or not COCO.
     """
+    return tables_of(path, read_content(path), require_annotations)
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of an annotation file.
+
+    Raises:
+        InputError: If it is missing or cannot be read.
+    """
     try:
-        raw = json.loads(path.read_bytes())
+        return path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: no such annotation file; check the data root and the name of the split") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def tables_of(path: Path, content: bytes, require_annotations: bool = True) -> dict[str, list[Row]]:
+    """The same as `read_tables` of a file that was read already.
+
+    Raises:
+        InputError: If it is not JSON or not COCO.
+    """
+    try:
+        raw = json.loads(content)
     except ValueError as error:
         raise InputError(f"{path}: not JSON, or cut short ({error}); download it again") from None
     if not require_annotations and isinstance(raw, Mapping):
