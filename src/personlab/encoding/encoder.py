@@ -95,7 +95,7 @@ class Encoder:
                 f"keypoints: the batch has {batch.keypoints.shape[2]} a person, skeleton {self.skeleton.name} has "
                 f"{self.skeleton.num_keypoints}; give both the same skeleton"
             )
-        labels = batch.label_maps[..., ::stride, ::stride]
+        labels = batch.label_maps[..., ::stride, ::stride].contiguous()  # read often, and far apart otherwise
         sample_valid = batch.sample_valid[:, None, None, None]
         labelled = (batch.keypoints[..., 2] > 0) & sample_valid[..., 0]
         place_xy, inferred = batch.keypoints[..., :2].float(), torch.zeros_like(labelled)
@@ -230,5 +230,6 @@ def long_targets(
     known = F.pad(known, (0, 0, 1, 0)).transpose(1, 2)
     valid = known.gather(2, person.expand(-1, k, -1)).view(size, k, height, width)
     keypoint_xy = place_xy.gather(2, person.expand(-1, 2 * k, -1)).view(size, k, 2, height, width)
-    offsets = keypoint_xy - cell_centres(height, width, stride, place_xy.device)
-    return offsets * valid[:, :, None], valid
+    # In place: on a CPU, fresh memory costs more than the arithmetic.
+    offsets = keypoint_xy.sub_(cell_centres(height, width, stride, place_xy.device))
+    return offsets.mul_(valid[:, :, None]), valid
