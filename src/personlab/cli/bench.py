@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from personlab.cli import tune
+from personlab.cli import encode_bench, loader_bench, train_bench, tune
 from personlab.cli.decode import Rules, make_decoder
 from personlab.cli.devices import check_device
 from personlab.cli.options import choose_command, make_parser, write_result
@@ -30,7 +30,7 @@ from personlab.weights.network_file import load_network, weights_path
 
 logger = logging.getLogger("personlab")
 
-COMMANDS = ("decode", "tune")
+COMMANDS = ("decode", "encode", "loader", "train", "tune")
 PEOPLE = (1, 2, 5, 10, 20, 50)
 STRIDES = (8, 16)
 MAX_PEOPLE = 100
@@ -40,7 +40,11 @@ _T = TypeVar("_T")
 
 def run(words: list[str]) -> int:
     """Run `personlab bench COMMAND`."""
-    return {"decode": decode, "tune": tune.run}[choose_command(words, COMMANDS)](words[2:])
+    commands = {
+        "decode": decode, "encode": encode_bench.run, "loader": loader_bench.run, "train": train_bench.run,
+        "tune": tune.run,
+    }  # fmt: skip
+    return commands[choose_command(words, COMMANDS)](words[2:])
 
 
 def decode(words: list[str]) -> int:

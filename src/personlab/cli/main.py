@@ -31,7 +31,10 @@ COMMANDS = {
     "evaluate": ("personlab.cli.evaluate", "score any weights on a split, without a Trainer"),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
     "export": ("personlab.cli.export", "write a network as an ONNX file, which predict and evaluate take as weights"),
-    "bench": ("personlab.cli.bench", "time a stage, or tune the decoder: bench decode, bench tune"),
+    "bench": (
+        "personlab.cli.bench",
+        "time a stage (bench loader, encode, train, decode), or tune the decoder: bench tune",
+    ),
     "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
     "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, browse, impute"),
     "weights": (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from personlab.data.coco import MAX_PIXELS
+from personlab.data.coco_rows import MAX_PIXELS
 from personlab.data.coco_tables import TABLES, found, text, whole_number
 from personlab.data.doctor.findings import Findings, Place
 from personlab.data.imputed import MARK, Row
