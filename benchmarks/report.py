@@ -1,10 +1,9 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
 Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/data.md`,
-`docs/decoder.md` and `docs/model-zoo.md`, and draws the pictures in `docs/figures/`, all from
-`benchmarks/results/*.json`, the docstrings and the codes of the doctor.
-No number there is typed by hand. With `--check` nothing is written: the exit code is 1 if a text does not say what the
-results say.
+`docs/decoder.md`, `docs/model-zoo.md` and `docs/training-speed.md`, and draws the pictures in `docs/figures/`, all from
+`benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With `--check`
+nothing is written: the exit code is 1 if a text does not say what the results say.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_tables, tables, zoo_tables
+from benchmarks import data_tables, speed_tables, tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = ("README.md", "docs/data.md", "docs/decoder.md", "docs/model-zoo.md")
+TEXTS = ("README.md", "docs/data.md", "docs/decoder.md", "docs/model-zoo.md", "docs/training-speed.md")
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
 COMMANDS = {
@@ -34,6 +33,11 @@ COMMANDS = {
     "zoo": "python -m benchmarks.zoo --data-root COCO NAME=FILE …",
     "finetune": "personlab fit --config configs/experiment/finetune_bodypix.yaml … and evaluate --against",
     "onnx": "python -m benchmarks.onnx --weights …",
+    "loader": "personlab bench loader --config … --json benchmarks/results/loader.json",
+    "encode": "personlab bench encode --json benchmarks/results/encode.json",
+    "train": "personlab bench train --config … --json benchmarks/results/train.json",
+    "annotations": "python -m benchmarks.annotations --json benchmarks/results/annotations.json",
+    "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
 """What makes each file of results, by its name without `.json`."""
@@ -134,7 +138,22 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "onnx": part("onnx", zoo_tables.onnx_table, tables.origin),
         "tune": part("tune", tables.tune_table, tables.origin),
         "doctor-codes": data_tables.codes_table(),
+        **_speed_parts(part),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},
+    }
+
+
+def _speed_parts(part: Callable[..., str]) -> dict[str, str]:
+    """The parts of docs/training-speed.md."""
+    return {
+        "loader": part(
+            "loader", speed_tables.loader_summary, speed_tables.stages_table, speed_tables.loader_table, tables.origin
+        ),
+        "encode": part("encode", speed_tables.encode_table, tables.origin),
+        "train": part("train", speed_tables.train_summary, speed_tables.train_table, tables.origin),
+        "annotations": part("annotations", speed_tables.annotations_summary, speed_tables.opened_table),
+        "annotations-workers": part("annotations", speed_tables.workers_table, tables.origin),
+        "processes": part("processes", speed_tables.processes_table, tables.origin),
     }
 
 

@@ -1,0 +1,137 @@
+"""Tables of docs/training-speed.md: loader, targets, training step, annotations, processes."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from benchmarks.tables import markdown, times_faster
+
+Row = dict[str, Any]
+
+
+def loader_summary(result: Row) -> str:
+    """What limits the loader, in a sentence."""
+    return f"{result['images']} images, batches of {result['batch_size']}: {result['limit']}."
+
+
+def stages_table(result: Row) -> str:
+    """Where the time of an image goes in one process."""
+    told = {
+        "read": "read and decode",
+        "labels": "draw the label map",
+        "view": "crop and colours",
+        "collate": "to a batch",
+    }
+    total = sum(result["stages_ms"].values())
+    return markdown(
+        {"stage": told[name], "ms an image": f"{ms:.2f}", "share": f"{ms / total:.0%}"}
+        for name, ms in result["stages_ms"].items()
+    )
+
+
+def loader_table(result: Row) -> str:
+    """Images a second and memory by workers and epoch."""
+    return markdown(
+        {"workers": row["workers"], "epoch": row["epoch"], "images/s": f"{row['images_per_s']:.0f}", **_memory(row)}
+        for row in result["rows"]
+    )
+
+
+def encode_table(result: Row) -> str:
+    """Targets by people, batch and threads."""
+    return markdown(
+        {"people": row["people"], "batch": row["batch"], "threads": row["threads"],
+         "ms an image": f"{row['encode_ms']:.2f}", "fastest": f"{row['fastest_ms']:.2f}",
+         "openpifpaf, quoted": _shown(row["quoted_ms"], "{:.0f}"),
+         "times less": None if row["times_quoted"] is None else times_faster(row["times_quoted"])}
+        for row in result["rows"]
+    )  # fmt: skip
+
+
+def train_table(result: Row) -> str:
+    """The parts of a training step."""
+    told = {"wait": "waiting for a batch", "forward": "network, forward", "encode": "targets", "losses": "losses",
+            "backward": "backward", "optimizer": "optimiser and averages", "other": "the rest"}  # fmt: skip
+    return markdown(
+        {"part of a step": told[name], "ms": f"{ms:.1f}", "share": f"{ms / result['step_ms']:.1%}"}
+        for name, ms in result["parts_ms"].items()
+    )
+
+
+def train_summary(result: Row) -> str:
+    """Speed, and the two shares that have an aim."""
+    threads = f"{result['threads']} thread{'s' * (result['threads'] > 1)}"
+    return (
+        f"{result['images_per_s']:.1f} images/s in batches of {result['batch']} on {result['device']} ({threads}, "
+        f"loader workers: {result['workers']}). Targets take {result['encode_share']:.1%} of a step's work, and "
+        f"{result['wait_share']:.1%} of the time is spent waiting for data."
+    )
+
+
+def opened_table(result: Row) -> str:
+    """How long it takes to open a large annotation file."""
+    opened = result["opened"]
+    again = statistics.median(entry["seconds"] for entry in opened["again"])
+    return markdown(
+        {"annotations": name, "open, s": f"{seconds:.2f}"}
+        for name, seconds in (
+            ("read for the first time, and kept", opened["first"]["seconds"]), ("mapped, every time after", again),
+            ("read without a cache", opened["without the cache"]["seconds"]),
+        )
+    )  # fmt: skip
+
+
+def annotations_summary(result: Row) -> str:
+    """What the file is."""
+    return (
+        f"{result['images']} images with {result['people']} people, a JSON file of {result['json_mib']:.0f} MiB that "
+        f"becomes {result['opened']['first']['arrays_mib']:.0f} MiB of arrays."
+    )
+
+
+def workers_table(result: Row) -> str:
+    """Memory of the workers that read all annotations."""
+    return markdown(
+        {"annotations": "mapped" if row["mapped"] else "in memory", "workers": row["workers"], "epoch": row["epoch"],
+         **_memory(row)}
+        for row in result["rows"]
+    )  # fmt: skip
+
+
+def processes_table(result: Row) -> str:
+    """Training with one and two processes: medians, and what each second of processor time gave."""
+    rows = []
+    for count in sorted({row["processes"] for row in result["rows"]}):
+        same = [row for row in result["rows"] if row["processes"] == count]
+        rows.append({"processes": count, "speed": _median(same, "images_per_s"),
+                     "cores": statistics.median(row["cpu_s"] / row["seconds"] for row in same),
+                     "work": statistics.median(row["images"] / row["cpu_s"] for row in same),
+                     "load": _median(same, "load")})  # fmt: skip
+    return markdown(
+        {"processes": row["processes"], "images/s": f"{row['speed']:.2f}",
+         "times one process": f"{row['speed'] / rows[0]['speed']:.2f}", "cores that the run got": f"{row['cores']:.2f}",
+         "images a second of processor time": f"{row['work']:.2f}",
+         "processes that wanted a core": f"{row['load']:.1f}"}
+        for row in rows
+    )  # fmt: skip
+
+
+def _memory(row: Row) -> Row:
+    """Of the main process and of the workers, in MiB; without the numbers where the system does not tell."""
+    each = [memory for memory in row["each"] if memory]
+    together = [*([row["main"]] if row["main"] else []), *each]
+    return {
+        "main process, private MiB": _shown(row["main"] and row["main"]["private_mib"], "{:.0f}"),
+        "a worker, private MiB": _shown(max((memory["private_mib"] for memory in each), default=None), "{:.1f}"),
+        "a worker, with shared": _shown(max((memory["rss_mib"] for memory in each), default=None), "{:.0f}"),
+        "all together": _shown(sum(memory["pss_mib"] for memory in together) if together else None, "{:.0f}"),
+    }
+
+
+def _median(rows: list[Row], name: str) -> float:
+    return statistics.median(row[name] for row in rows)
+
+
+def _shown(value: float | None, form: str) -> str | None:
+    return None if value is None else form.format(value)

@@ -1,0 +1,153 @@
+"""The benchmarks of annotations and of several processes, and their tables."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import annotations, processes, report, speed_tables
+from personlab.data import coco
+from personlab.data.coco import read_annotations
+from personlab.data.sampler import Ticket
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("annotations") / "a.json"
+    assert annotations.generate(path, 200) == len(json.loads(path.read_text())["annotations"])
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PERSONLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(coco, "CACHED_FROM_BYTES", 1)
+
+
+def test_the_made_up_file_is_like_coco(file: Path) -> None:
+    people = read_annotations(file)
+    assert len(people) == 200
+    assert 1.8 < len(people.annotation_ids) / len(people) < 3.2
+    assert 0.4 < people.has_keypoints.mean() < 0.75
+    assert 30 < np.diff(people.segmentations.ring_start).mean() < 110
+    assert 0 < people.is_crowd.mean() < 0.05
+
+
+def test_opening_tells_whether_it_was_read_or_mapped(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = annotations.open_once(file)
+    monkeypatch.setattr(coco, "_parse", None)
+    again = annotations.open_once(file)
+    assert first["mapped"]
+    assert again["mapped"]
+    assert first["arrays_mib"] == again["arrays_mib"] > 0.1
+    assert again["seconds"] > 0
+    assert again["memory"]["rss_mib"] >= again["memory"]["private_mib"] > 0
+
+
+def test_workers_read_every_image_in_every_epoch(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = annotations.read_with_workers(file, 2)
+    assert [(row["workers"], row["epoch"], len(row["each"])) for row in rows] == [(2, 1, 2), (2, 2, 2)]
+    assert all(memory["private_mib"] > 0 for row in rows for memory in row["each"])
+    data = annotations.Annotations(read_annotations(file))
+    drawn: list[int] = []
+    monkeypatch.setattr("personlab.data.label_maps.rasterise", lambda _, image: drawn.append(image) or np.ones(1))
+    totals = [data[Ticket(0, 0, image)][1] for image in range(len(data))]
+    assert min(totals) > 0
+    assert drawn == list(range(0, 200, 20))
+
+
+def test_images_a_second_are_those_after_the_warm_up() -> None:
+    ledger = [
+        {"step": i, "wall_s": 10.0 if i < 4 else 10.0 + 2 * (i - 3), "samples_seen": 8 * (i + 1)} for i in range(9)
+    ]
+    lines: list[dict[str, Any]] = [{**line, "train/loss/total": 1.0} for line in ledger]
+    lines.append({"step": 8, "wall_s": 99.0, "samples_seen": 72, "val/keypoints/AP": 0.1})
+    assert processes.images_per_s(lines) == pytest.approx(4.0)
+
+
+def test_the_command_of_a_training(tmp_path: Path) -> None:
+    words = processes.command(2, 4, 24, "COCO", "recipe.yaml", tmp_path)
+    told = dict(itertools.pairwise(words))
+    assert (told["--nproc_per_node"], told["--trainer.devices"], told["--data.batch_size"]) == ("2", "2", "4")
+    assert (told["--trainer.max_steps"], told["--config"], told["--run.root"]) == ("24", "recipe.yaml", str(tmp_path))
+
+
+def memory(private: float) -> dict[str, float]:
+    return {"rss_mib": 500.0, "pss_mib": private + 100, "private_mib": private}
+
+
+RESULTS: dict[str, Any] = {
+    "loader": {
+        "images": 900, "batch_size": 8, "limit": "view takes most",
+        "stages_ms": {"read": 2.0, "labels": 1.0, "view": 6.0, "collate": 1.0},
+        "rows": [
+            {"workers": 0, "epoch": 1, "images_per_s": 99.6, "main": memory(300.4), "each": []},
+            {"workers": 2, "epoch": 1, "images_per_s": 199.6, "main": memory(20), "each": [memory(9), memory(11.25)]},
+            {"workers": 2, "epoch": 2, "images_per_s": 201.0, "main": None, "each": [None, None]},
+        ],
+    },
+    "encode": {"rows": [
+        {"people": people, "batch": 8, "threads": 1, "encode_ms": 2.0, "fastest_ms": 1.5, "quoted_ms": quoted,
+         "times_quoted": ratio} for people, quoted, ratio in ((10, 135.0, 67.5), (3, None, None))
+    ]},
+    "train": {
+        "images_per_s": 3.21, "batch": 8, "device": "cpu", "threads": 1, "workers": 2, "encode_share": 0.004,
+        "wait_share": 0.021, "step_ms": 2000.0,
+        "parts_ms": {"wait": 40.0, "forward": 600.0, "encode": 8.0, "losses": 2.0, "backward": 1300.0,
+                     "optimizer": 20.0, "other": 30.0},
+    },
+    "annotations": {
+        "images": 100_000, "people": 243_669, "json_mib": 240.8,
+        "opened": {
+            "first": {"seconds": 16.4, "arrays_mib": 194.2}, "without the cache": {"seconds": 20.0},
+            "again": [{"seconds": 0.2}, {"seconds": 0.3}, {"seconds": 0.1}],
+        },
+        "rows": [{"mapped": True, "workers": 1, "epoch": 1, "main": memory(17), "each": [memory(12)]}],
+    },
+    "processes": {"rows": [
+        {"processes": n, "images_per_s": speed, "images": 96, "cpu_s": cpu_s, "seconds": 30.0, "load": 2.0}
+        for n, speed, cpu_s in ((1, 4.0, 24.0), (2, 7.0, 54.0), (1, 5.0, 24.0), (2, 9.0, 54.0), (1, 4.5, 24.0))
+    ]},
+}  # fmt: skip
+
+
+def test_tables_of_the_loader() -> None:
+    stages = speed_tables.stages_table(RESULTS["loader"]).splitlines()
+    assert stages[4] == "| crop and colours | 6.00 | 60% |"
+    rows = speed_tables.loader_table(RESULTS["loader"]).splitlines()[2:]
+    assert rows == [
+        "| 0 | 1 | 100 | 300 | – | – | 400 |", "| 2 | 1 | 200 | 20 | 11.2 | 500 | 340 |",
+        "| 2 | 2 | 201 | – | – | – | – |",
+    ]  # fmt: skip
+
+
+def test_tables_of_targets_and_steps() -> None:
+    rows = speed_tables.encode_table(RESULTS["encode"]).splitlines()[2:]
+    assert rows == ["| 10 | 8 | 1 | 2.00 | 1.50 | 135 | 67 |", "| 3 | 8 | 1 | 2.00 | 1.50 | – | – |"]
+    assert speed_tables.train_summary(RESULTS["train"]) == (
+        "3.2 images/s in batches of 8 on cpu (1 thread, loader workers: 2). Targets take 0.4% of a step's work, and "
+        "2.1% of the time is spent waiting for data."
+    )
+    assert "| targets | 8.0 | 0.4% |" in speed_tables.train_table(RESULTS["train"])
+
+
+def test_tables_of_annotations_and_processes() -> None:
+    assert "100000 images with 243669 people" in speed_tables.annotations_summary(RESULTS["annotations"])
+    assert "| mapped, every time after | 0.20 |" in speed_tables.opened_table(RESULTS["annotations"])
+    assert "| mapped | 1 | 1 | 17 | 12.0 | 500 | 229 |" in speed_tables.workers_table(RESULTS["annotations"])
+    assert speed_tables.processes_table(RESULTS["processes"]).splitlines()[2:] == [
+        "| 1 | 4.50 | 1.00 | 0.80 | 4.00 | 2.0 |", "| 2 | 8.00 | 1.78 | 1.80 | 1.78 | 2.0 |"
+    ]  # fmt: skip
+
+
+def test_every_part_of_the_page_is_filled() -> None:
+    text = (report.ROOT / "docs" / "training-speed.md").read_text(encoding="utf-8")
+    filled = report.fill(text, report.parts(RESULTS), "docs/training-speed.md")
+    assert "No results yet" not in filled
+    for name in RESULTS:
+        assert f"<!-- generated: {name} -->" in filled
