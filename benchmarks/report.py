@@ -2,8 +2,8 @@
 
 Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/data.md`,
 `docs/decoder.md`, `docs/model-zoo.md` and `docs/training-speed.md`, and draws the pictures in `docs/figures/`, all from
-`benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With `--check`
-nothing is written: the exit code is 1 if a text does not say what the results say.
+`benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With
+`--check` nothing is written: the exit code is 1 if a text does not say what the results say.
 """
 
 from __future__ import annotations

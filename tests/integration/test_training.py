@@ -89,6 +89,14 @@ def test_the_saved_config_is_the_whole_run_again(finished, synthetic, tmp_path):
     assert all(torch.equal(last[0][name], last[1][name]) for name in last[0])
 
 
+def test_the_last_checkpoint_is_the_last_also_if_others_were_better(synthetic, tmp_path):
+    words = ["--trainer.max_steps=4", "--trainer.val_check_interval=1", "--data.view.init_args.crop_size=65"]
+    # The count of samples rises, so the first two validations are the best.
+    run = fit(synthetic, tmp_path, *TRAINED, *words, "--checkpoint.monitor=samples_seen", "--checkpoint.mode=min")
+    assert {p.name for p in run.checkpoints.iterdir()} == {"step=1.ckpt", "step=2.ckpt", "last.ckpt"}
+    assert torch.load(run.checkpoints / "last.ckpt", weights_only=True)["global_step"] == 4
+
+
 def equal(a: Any, b: Any) -> bool:
     """Whether two parts of checkpoints are the same to the bit."""
     if isinstance(a, torch.Tensor):

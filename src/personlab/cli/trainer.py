@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -31,6 +30,7 @@ from personlab.training.callbacks import (
     CocoEvaluation,
     ContactSheet,
     FiniteSteps,
+    KeptCheckpoints,
     PlainProgress,
     PolyakAveraging,
     Preempted,
@@ -75,7 +75,7 @@ class PersonLabCLI(LightningCLI):
         parser.add_lightning_class_args(PolyakAveraging, "averaging")
         parser.add_lightning_class_args(CocoEvaluation, "evaluation")
         parser.add_lightning_class_args(ContactSheet, "contact_sheet")
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(KeptCheckpoints, "checkpoint")
         parser.set_defaults(
             {
                 "checkpoint.monitor": "val/keypoints/AP",
