@@ -194,9 +194,12 @@ class Encoder:
     ) -> tuple[Float[Tensor, "batch 1 height width"], Bool[Tensor, "batch 1 height width"]]:
         """Share of each cell that anybody covers, and whether all masks are annotated there."""
         if self.area_segmentation:
-            covered = (label_maps[:, FIRST : FIRST + 1] > 0).float()
             half = stride // 2
-            share = F.avg_pool2d(covered, 2 * half + 1, stride, half, count_include_pad=False)
+            # Image by image: what is as large as the input takes the same memory again and again.
+            covered = ((labels_of_one > 0).float() for labels_of_one in label_maps[:, FIRST : FIRST + 1].split(1))
+            share = torch.cat(
+                [F.avg_pool2d(part, 2 * half + 1, stride, half, count_include_pad=False) for part in covered]
+            )
         else:
             share = (labels[:, FIRST : FIRST + 1] > 0).float()
         return share, (labels[:, IGNORE : IGNORE + 1] & (CROWD | UNMASKED)) == 0
