@@ -196,7 +196,8 @@ class Encoder:
         if self.area_segmentation:
             half = stride // 2
             # Image by image: what is as large as the input takes the same memory again and again.
-            covered = ((labels_of_one > 0).float() for labels_of_one in label_maps[:, FIRST : FIRST + 1].split(1))
+            first = label_maps[:, FIRST : FIRST + 1]
+            covered = ((first[i : i + 1] > 0).float() for i in range(len(first)))
             share = torch.cat(
                 [F.avg_pool2d(part, 2 * half + 1, stride, half, count_include_pad=False) for part in covered]
             )
