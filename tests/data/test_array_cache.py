@@ -124,6 +124,13 @@ def test_what_is_refused_is_refused_again_and_not_kept(file: Path, tmp_path: Pat
     assert not folders(tmp_path)
 
 
+def test_what_cannot_be_read_is_told_as_without_a_cache(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_annotations(tmp_path)
+    with pytest.raises(InputError, match="no such annotation file"):
+        read_annotations(tmp_path / "absent.json")
+
+
 def damage_a_bit(folder: Path) -> None:
     path = folder / "keypoints.npy"
     content = bytearray(path.read_bytes())

@@ -180,9 +180,10 @@ def read_annotations(
     options: dict[str, Any] = {
         "require_keypoints": require_keypoints, "require_annotations": require_annotations, "imputed": imputed
     }  # fmt: skip
-    if not _is_large(path):
+    digest = _digest_of_large(path)
+    if digest is None:
         return _parse(path, read_content(path), skeleton, **options)
-    found = _cache(sha256(path), skeleton, options).load()
+    found = _cache(digest, skeleton, options).load()
     if found is None:
         content = read_content(path)
         annotations = _parse(path, content, skeleton, **options)
@@ -196,11 +197,12 @@ def read_annotations(
     return CocoAnnotations.mapped(path, found)
 
 
-def _is_large(path: Path) -> bool:
+def _digest_of_large(path: Path) -> str | None:
+    """SHA-256 of a file that is worth a cache; None of others, and of what cannot be read: reading it tells why."""
     try:
-        return path.stat().st_size >= CACHED_FROM_BYTES
+        return sha256(path) if path.stat().st_size >= CACHED_FROM_BYTES else None
     except OSError:
-        return False  # reading it tells why
+        return None
 
 
 def _cache(digest: str, skeleton: Skeleton, options: Mapping[str, Any]) -> ArrayCache:
