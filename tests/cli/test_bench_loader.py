@@ -91,7 +91,7 @@ def test_what_limits_is_told() -> None:
 
 @pytest.mark.parametrize(("words", "told"), [
     (["--workers", "[-1]"], "--workers must be 0 or more"), (["--workers", "[]"], "--workers must be 0 or more"),
-    (["--epochs", "0"], "--epochs 1 or more"), (["--data.batch_size", "99"], "do not fill one batch"),
+    (["--epochs", "0"], "--epochs 1 or more"), (["--data.batch_size", "99"], "do not fill one step"),
     (["--config", "nowhere.yaml"], "nowhere.yaml: cannot read the config"), (["--data.rot", "x"], "root"),
 ])  # fmt: skip
 def test_bad_usage_is_told(words: list[str], told: str, root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,7 @@ def test_each_part_of_a_step_gets_its_own_time(
     assert 300 <= parts["wait"] < 600  # two images in the main process
     assert sum(parts.values()) == pytest.approx(result["step_ms"], rel=0.5)
     assert result["encode_share"] == pytest.approx(parts["encode"] / (result["step_ms"] - parts["wait"]))
-    assert 0.2 < result["wait_share"] < 0.8
+    assert 0.05 < result["wait_share"] < 0.9
     assert 0.4 < result["images_per_s"] * result["step_ms"] / 2000 < 2.5
     assert (result["batch"], result["workers"], result["device"], result["runs"]) == (2, 0, "cpu", 2)
     assert [path.name for path in tmp_path.iterdir()] == ["train.json"], "a benchmark leaves no run behind"

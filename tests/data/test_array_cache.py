@@ -160,7 +160,7 @@ def test_a_damaged_cache_is_made_again(
     assert folder is not None
     damage(folder)
     assert_same(read_annotations(file), in_memory(file, monkeypatch))
-    assert len(caplog.messages) == 1
+    assert len({id(record) for record in caplog.records}) == 1  # one record may reach two handlers
     assert "a damaged cache" in caplog.messages[0]
     monkeypatch.setattr(coco, "_parse", never)
     assert read_annotations(file).cached_in == folder
@@ -185,7 +185,7 @@ def test_where_nothing_can_be_written_the_run_goes_on_in_memory(
         found = read_annotations(file)
         assert found.cached_in is None
         assert len(found) == 3
-    assert len(caplog.messages) == 1, "told once"
+    assert len({id(record) for record in caplog.records}) == 1, "told once"
     assert "PERSONLAB_CACHE" in caplog.messages[0]
     if kind == "full":
         assert not folders(tmp_path), "nothing half written is left"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from pathlib import Path
@@ -37,7 +38,8 @@ def test_what_is_not_told_is_none(content: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux has smaps_rollup")
 def test_memory_that_is_written_to_is_counted() -> None:
     before = process_memory(os.getpid())
-    held = np.ones(32 * 2**20, np.uint8)
+    held = np.frombuffer(mmap.mmap(-1, 32 * 2**20), np.uint8)  # fresh, where an allocator may hand out old memory
+    held[:] = 1
     after = process_memory()
     assert before is not None
     assert after is not None
