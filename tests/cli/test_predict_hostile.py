@@ -124,12 +124,18 @@ def test_memory_stays_bounded(hostile_run) -> None:
     assert int(hostile_run[-1]) < 1500 * 2**10  # 8000x6000 pixels are 137 MiB; network and libraries take 500 MiB
 
 
+def _listen_to_interruptions() -> None:
+    """What is started in the background by a shell ignores Ctrl-C, and so does all that it starts in turn."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interruption_keeps_what_was_done(synthetic, tmp_path) -> None:
     pictures = sorted((synthetic / "val2017").iterdir())
-    for number in range(3000):
+    for number in range(1000):
         (tmp_path / "many" / f"{number}.jpg").parent.mkdir(exist_ok=True)
         (tmp_path / "many" / f"{number}.jpg").symlink_to(pictures[number % 5])
-    process = _start([tmp_path / "many", "-o", tmp_path / "out", "--json", tmp_path / "summary.json"])
+    words = [tmp_path / "many", "-o", tmp_path / "out", "--json", tmp_path / "summary.json"]
+    process = _start(words, preexec_fn=_listen_to_interruptions)
     deadline = time.monotonic() + 120
     while not list((tmp_path / "out" / "pictures").glob("*.jpg")) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -138,7 +144,7 @@ def test_an_interruption_keeps_what_was_done(synthetic, tmp_path) -> None:
     assert process.returncode == 130
     assert "Traceback" not in told
     rows = json.loads((tmp_path / "out" / "images.json").read_text())
-    assert 0 < len(rows) < 3000
+    assert 0 < len(rows) < 1000
     assert told.splitlines()[-1] == f"personlab: error: interrupted; {len(rows)} images were done before"
     people = json.loads((tmp_path / "out" / "results.json").read_text())
     assert len(people) == sum(row["people"] for row in rows)
