@@ -73,11 +73,11 @@ def test_raw_weights_stand_beside_the_averages(checkpoint, tmp_path) -> None:
         assert all(torch.equal(tensor, wanted[f"network.{name}"]) for name, tensor in network.state_dict().items())
 
 
-@pytest.mark.parametrize(("step", "is_its"), [(7, True), (8, False)])
-def test_scores_of_another_step_are_left_out(checkpoint, tmp_path, step, is_its) -> None:
+@pytest.mark.parametrize(("step", "weights", "is_its"), [(7, "ema", True), (8, "ema", False), (7, "raw", False)])
+def test_scores_of_another_step_or_other_weights_are_left_out(checkpoint, tmp_path, step, weights, is_its) -> None:
     state = torch.load(checkpoint, weights_only=True)
     torch.save(state | {"global_step": 7}, checkpoint)
-    scores = json.dumps({"step": step, "keypoints": {"AP": 0.5}})
+    scores = json.dumps({"step": step, "weights": weights, "keypoints": {"AP": 0.5}})
     (checkpoint.parent.parent / "evaluation.json").write_text(scores)
     output = tmp_path / "made.safetensors"
     assert main(["weights", "extract", str(checkpoint), "-o", str(output)]) == 0

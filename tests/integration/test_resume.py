@@ -17,6 +17,8 @@ import torch
 
 from personlab.cli.main import main
 from personlab.experiments import RunDirectory
+from personlab.experiments.lock import is_held
+from personlab.experiments.requeue import requeue
 from personlab.training import PersonLabTask
 from tests.integration.cut_runs import WORDS, assert_same, run_of
 from tests.integration.faults import fault
@@ -40,18 +42,27 @@ def test_signals_at_any_step_change_nothing(
     monkeypatch.setattr(PersonLabTask, "training_step", signalled)
     words = [*WORDS, f"--data.root={synthetic}", f"--run.root={tmp_path}"]
     before = signal.getsignal(signal.SIGTERM)
+    asked: list[str] = []
+
+    def asks(*arguments: Any) -> int:  # SLURM may end the job at once: all must be written by then
+        asked.append(json.loads(run_of(tmp_path).card.read_text())["status"])
+        assert not is_held(run_of(tmp_path).path)
+        return requeue(*arguments)
+
+    monkeypatch.setattr("personlab.cli.trainer.requeue", asks)
     for number in range(len(stops)):
         assert main([*words, f"--data.workers={number % 2}"]) == 75
         assert signal.getsignal(signal.SIGTERM) == before
         card = json.loads(run_of(tmp_path).card.read_text())
         assert card["status"] == "preempted"
         assert (run_of(tmp_path).checkpoints / f"recovery-step={stops[number]}.ckpt").is_file()
+    assert asked == ["preempted"] * len(stops)
     assert main(words) == 0
     assert_same(run_of(tmp_path), whole)
 
 
-def killed(words: list[str], after: str, delay: int) -> int:
-    """Start a run in a process of its own, and kill it hard at a place that `personlab` passes."""
+def killed(words: list[str], after: str, delay: int, number: int = signal.SIGKILL) -> int:
+    """Start a run in a process of its own, and send it a signal at a place that `personlab` passes."""
     code = f"""
 import os, signal, sys
 from personlab.cli.main import main
@@ -62,7 +73,7 @@ def passed(function):
         global seen
         seen += 1
         if seen == {delay}:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), {int(number)})
         return function(*arguments, **named)
     return wrapped
 {after}
@@ -75,6 +86,15 @@ sys.exit(main(sys.argv[1:]))
 
 IN_A_STEP = "PersonLabTask.training_step = passed(PersonLabTask.training_step)"
 WHILE_SAVING = "checkpoint_files.os.fsync = passed(os.fsync)"
+
+
+def test_mixed_precision_goes_on_to_the_bit(synthetic: Path, tmp_path: Path) -> None:
+    words = [*WORDS, f"--data.root={synthetic}", "--trainer.precision=bf16-mixed", "--recovery.every_steps=2"]
+    words += ["--trainer.max_steps=6", "--trainer.val_check_interval=6"]
+    assert main([*words, f"--run.root={tmp_path / 'whole'}"]) == 0
+    assert killed([*words, f"--run.root={tmp_path / 'cut'}", "--data.workers=1"], IN_A_STEP, 4) == -signal.SIGKILL
+    assert main([*words, f"--run.root={tmp_path / 'cut'}"]) == 0
+    assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"), steps=6)
 
 
 @fault("SIGKILL, power cut, out of memory", "`--resume auto` goes on from the newest checkpoint", "steps since then")
@@ -94,31 +114,32 @@ def test_kills_lose_only_what_is_done_again(whole: RunDirectory, synthetic: Path
 
 
 @pytest.mark.slow
-def test_twenty_kills(synthetic: Path, tmp_path: Path) -> None:
-    words = [*WORDS, f"--data.root={synthetic}", "--trainer.max_steps=30"]
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 75)])
+def test_twenty_kills(number: int, code: int, synthetic: Path, tmp_path: Path) -> None:
+    words = [*WORDS, f"--data.root={synthetic}", "--trainer.max_steps=60"]
     assert main([*words, f"--run.root={tmp_path / 'whole'}"]) == 0
     words += [f"--run.root={tmp_path / 'cut'}", "--recovery.every_steps=1"]
     generator = random.Random(0)
     for _ in range(20):
         place, count = generator.choice([(IN_A_STEP, 1), (IN_A_STEP, 2), (WHILE_SAVING, 1), (WHILE_SAVING, 3)])
         workers = f"--data.workers={generator.randrange(3)}"
-        assert killed([*words, workers], place, count) == -signal.SIGKILL
+        assert killed([*words, workers], place, count, number) == code
     assert main(words) == 0
     # What was killed before its first checkpoint is left behind, and a run of its own began.
     runs = [RunDirectory(path) for path in (tmp_path / "cut" / "test").iterdir()]
     cards = [(run, json.loads(run.card.read_text())) for run in runs if run.card.is_file()]
     (done,) = (run for run, card in cards if card["status"] == "finished")
-    assert_same(done, run_of(tmp_path / "whole"), steps=30)
+    assert_same(done, run_of(tmp_path / "whole"), steps=60)
 
 
 @fault("SIGKILL of all processes of a training with several", "as with one", "steps since the last checkpoint")
-@fault("SIGTERM to all processes of a training with several", "all agree on the step, one checkpoint, exit code 75")
+@fault("SIGTERM to one or all processes of a training", "all agree on the step, one checkpoint, exit code 75")
 def test_two_processes_stopped_and_killed_equal_two_that_were_not(synthetic: Path, tmp_path: Path) -> None:
     words = [*WORDS, *TWO_PROCESSES, f"--data.root={synthetic}", "--recovery.agree_every_steps=1"]
     words += ["--trainer.val_check_interval=5", "--trainer.max_steps=10", "--recovery.every_steps=2"]
     first, second = ([*words, f"--run.root={tmp_path / name}"] for name in ("whole", "cut"))
     assert finished(first) == 0
-    assert stopped(second, tmp_path / "cut", 3, signal.SIGTERM) == 75
+    assert stopped(second, tmp_path / "cut", 3, signal.SIGTERM, process=1) == 75
     assert json.loads(run_of(tmp_path / "cut").card.read_text())["status"] == "preempted"
     assert stopped([*second, "--data.workers=1"], tmp_path / "cut", 7, signal.SIGKILL) == -signal.SIGKILL
     assert finished(second) == 0
@@ -135,14 +156,29 @@ def finished(words: list[str]) -> int:
     return started(words).wait(timeout=300)
 
 
-def stopped(words: list[str], runs: Path, steps: int, number: int) -> int:
-    """Start a run, and send a signal to all its processes once so many steps are in its ledger."""
-    process = started(words)
+def stopped(words: list[str], runs: Path, steps: int, number: int, process: int | None = None) -> int:
+    """Start a run, and send a signal to all its processes, or to one, once so many steps are in its ledger."""
+    first = started(words)
     deadline = time.monotonic() + 200
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and first.poll() is None:
         ledgers = list(runs.glob("test/*/metrics.jsonl"))
         if ledgers and any(f'"step": {steps - 1},' in line for line in ledgers[0].read_text().splitlines()):
             break
         time.sleep(0.02)
-    os.killpg(process.pid, number)
-    return process.wait(timeout=100)
+    if process is None:
+        os.killpg(first.pid, number)
+    else:
+        os.kill(_process(first.pid, process), number)
+    return first.wait(timeout=100)
+
+
+def _process(first: int, rank: int) -> int:
+    """The process of a rank among those that the first one started, by what the system tells of its environment."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "environ").read_bytes().split(b"\0")
+            if os.getpgid(int(folder.name)) == first and b"LOCAL_RANK=%d" % rank in words:
+                return int(folder.name)
+        except OSError:  # it has ended by now, or is somebody else's
+            continue
+    return pytest.skip("this system does not tell which process is which")

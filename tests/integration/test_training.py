@@ -54,7 +54,8 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     card = json.loads(finished.card.read_text())
     assert (card["status"], card["seed"]) == ("finished", 0)
     report = json.loads((finished.path / "evaluation.json").read_text())
-    assert set(report) == {"keypoints", "segmentation", "images", "people", "only_with_keypoints", "seconds", "step"}
+    also = {"images", "people", "only_with_keypoints", "seconds", "step", "weights"}
+    assert set(report) == {"keypoints", "segmentation"} | also
     assert report["images"] == 3
     assert min(report[kind]["AP"] for kind in ("keypoints", "segmentation")) > 0.3
     assert set(card["data_hash"]) == {"train", "val"}
@@ -219,6 +220,63 @@ def in_another_process(words: list[str]) -> str:
     assert done.returncode == 0, done.stderr
     assert "sync_dist" not in done.stderr
     return done.stderr
+
+
+def test_the_raw_weights_are_scored_where_they_are_asked_for(finished, synthetic, tmp_path):
+    words = [*TRAINED, *steps(4), "--data.view.init_args.crop_size=129", "--weights=raw"]
+    run = fit(synthetic, tmp_path, *words)
+    assert json.loads((run.path / "evaluation.json").read_text())["weights"] == "raw"
+    states = [torch.load(r.checkpoints / "last.ckpt", weights_only=True) for r in (run, finished)]
+    for part in ("state_dict", "current_model_state"):  # what is scored changes nothing of what is learnt and kept
+        assert equal(states[0][part], states[1][part])
+    raw, average = (val_loss(r) for r in (run, finished))
+    assert raw != average
+    again = []
+    for which in ("raw", "ema"):
+        words = ["validate", "--config", str(run.config), "--ckpt_path", str(run.checkpoints / "last.ckpt")]
+        assert main([*words, f"--run.root={tmp_path}", f"--run.name={which}", f"--weights={which}"]) == 0
+        again.append(val_loss(RunDirectory(next((tmp_path / which).iterdir()))))
+    assert again == [raw, average]
+
+
+def val_loss(run: RunDirectory) -> float:
+    lines = [json.loads(line) for line in run.ledger.read_text().splitlines()]
+    (value,) = (line["val/loss/total"] for line in lines if "val/loss/total" in line)
+    return float(value)
+
+
+COMPILED = """
+import sys
+from personlab.cli.main import main
+from personlab.network import PersonLab
+inner, calls = PersonLab.compile_supervised, []
+PersonLab.compile_supervised = lambda self: (calls.append(1), inner(self))
+code = main(sys.argv[1:])
+assert calls
+sys.exit(code)
+"""
+
+
+@pytest.mark.slow
+def test_a_compiled_network_learns_the_same_and_fits_both_ways(synthetic, tmp_path):
+    # In a process of its own: checks of shapes that only tests have stand in the compiler's way.
+    words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *steps(3)]
+    words += [f"--data.root={synthetic}", "--data.view.init_args.crop_size=129"]
+    compiled = [*words, "--run.name=compiled", "--model.compile_network=true", f"--run.root={tmp_path}"]
+    subprocess.run([sys.executable, "-c", COMPILED, *compiled], check=True, timeout=900)
+    assert main([*words, "--run.name=plain", f"--run.root={tmp_path}"]) == 0
+    runs = {name: RunDirectory(next((tmp_path / name).iterdir())) for name in ("compiled", "plain")}
+    states = {name: torch.load(r.checkpoints / "last.ckpt", weights_only=True) for name, r in runs.items()}
+    assert states["compiled"]["state_dict"].keys() == states["plain"]["state_dict"].keys()
+    for name, tensor in states["plain"]["current_model_state"].items():
+        torch.testing.assert_close(states["compiled"]["current_model_state"][name], tensor, rtol=1e-3, atol=1e-4)
+    more = ["--trainer.max_steps=5", "--trainer.val_check_interval=1"]
+    last = {name: f"--ckpt_path={run.checkpoints / 'last.ckpt'}" for name, run in runs.items()}
+    assert main([*words, *more, last["compiled"]]) == 0
+    other = [*words, *more, "--model.compile_network=true", last["plain"]]
+    subprocess.run([sys.executable, "-c", COMPILED, *other], check=True, timeout=900)
+    for run in runs.values():
+        assert torch.load(run.checkpoints / "last.ckpt", weights_only=True)["global_step"] == 5
 
 
 def test_two_processes_train_one_run(synthetic, tmp_path):

@@ -135,7 +135,7 @@ def trainer_for(root, tmp_path, world_size: int = 1, **options: Any) -> Any:
     return SimpleNamespace(
         datamodule=CocoDataModule(str(root), workers=0), world_size=world_size, testing=False, limit_val_batches=1.0,
         limit_test_batches=1.0, default_root_dir=str(tmp_path), global_rank=0, global_step=7, is_global_zero=True,
-        strategy=strategy, **options,
+        strategy=strategy, callbacks=[PolyakAveraging()], **options,
     )  # fmt: skip
 
 

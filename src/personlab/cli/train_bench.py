@@ -41,7 +41,7 @@ class StepClock(Callback):
     """
 
     def __init__(self, task: PersonLabTask, warm_up: int, steps: int) -> None:
-        """Put clocks around network and encoder."""
+        """Nothing is timed yet."""
         self.warm_up = warm_up
         self.steps = steps
         self.whole: list[dict[str, float]] = []
@@ -51,9 +51,7 @@ class StepClock(Callback):
         self._mark = self._start = self._waited = 0.0
         self._done = 0
         self._device = torch.device("cpu")
-        network: Any = task.network
-        network.forward_supervised = self._timed("forward", network.forward_supervised)
-        task.encoder = self._timed("encode", task.encoder)
+        self._task: Any = task
 
     @property
     def total(self) -> int:
@@ -84,7 +82,10 @@ class StepClock(Callback):
         self._mark = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of the first step."""
+        """Put clocks around network (compiled by now, if it is to be) and encoder; start that of the first step."""
+        network = self._task.network
+        network.forward_supervised = self._timed("forward", network.forward_supervised)
+        self._task.encoder = self._timed("encode", self._task.encoder)
         self._device = pl_module.device
         self._start = self._now()
 

@@ -69,6 +69,9 @@ class PersonLabCLI(LightningCLI):
             default="none",
             help="fit: auto goes on with the newest unfinished run of this name and config, or starts one",
         )
+        parser.add_argument(
+            "--weights", type=Literal["ema", "raw"], default="ema", help="score the averages of the weights, or the raw"
+        )
         parser.add_lightning_class_args(Recovery, "recovery")
         parser.add_lightning_class_args(FiniteSteps, "finite")
         parser.add_lightning_class_args(SampleCounter, "samples")
@@ -88,6 +91,7 @@ class PersonLabCLI(LightningCLI):
             }
         )
         parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("weights", "averaging.weights")
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -228,10 +232,7 @@ class PersonLabCLI(LightningCLI):
             function(**arguments)
             status = "finished"
         except Preempted as stop:
-            status = "preempted"
-            raise SystemExit(
-                requeue(self.config[self.subcommand].run.requeue, stop, self.trainer.is_global_zero)
-            ) from stop
+            status, preempted = "preempted", stop
         except SystemExit as stop:
             if not self.trainer.interrupted:
                 raise

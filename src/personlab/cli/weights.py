@@ -155,7 +155,7 @@ def extract(checkpoint: Path, output: Path, half: bool, averaged: bool = True) -
         "config_hash": str(card["config_hash"]),
         "seed": str(card["seed"]),
         "weights": "ema" if averaged else "raw",
-        "evaluation": _evaluation_of(checkpoint, evaluation) if averaged else "",  # of the averages
+        "evaluation": _evaluation_of(checkpoint, evaluation, "ema" if averaged else "raw"),
     }
     model = _model_of(run_directory.config)
     metadata |= start_of(model.get("initial_weights"))
@@ -200,10 +200,11 @@ def _model_of(config: Path) -> Any:
     return OmegaConf.to_container(OmegaConf.load(config), resolve=False)["model"]  # type: ignore[call-overload,index]
 
 
-def _evaluation_of(checkpoint: Path, evaluation: Path) -> str:
-    """The scores of a run, if they are those of this checkpoint; a run keeps the last ones only."""
+def _evaluation_of(checkpoint: Path, evaluation: Path, weights: str) -> str:
+    """The scores of a run, if they are those of this checkpoint's weights; a run keeps the last ones only."""
     if not evaluation.is_file():
         return ""
     text = evaluation.read_text(encoding="utf-8")
     step = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True).get("global_step")
-    return text if json.loads(text).get("step") == step else ""
+    scores = json.loads(text)
+    return text if (scores.get("step"), scores.get("weights", "ema")) == (step, weights) else ""

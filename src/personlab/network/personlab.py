@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Shaped
 from torch import Tensor, nn
@@ -146,6 +148,15 @@ class PersonLab(nn.Module):
         if self.mid_heads is not None:
             fields.append(self._fields(self.mid_heads, mid, self.backbone.mid_stride))
         return fields
+
+    def compile_supervised(self) -> None:
+        """Have `torch.compile` make `forward_supervised` faster, in place: weights and their names stay as they are.
+
+        It is compiled when it is first called. `forward` stays as it is: images of evaluation come in many sizes, and
+        each would be compiled anew.
+        """
+        compiled: Any = torch.compile(self.forward_supervised)
+        self.forward_supervised = compiled  # type: ignore[method-assign]
 
     def _fields(self, heads: Heads, features: Tensor, stride: int) -> Fields:
         return refine(

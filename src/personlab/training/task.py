@@ -44,6 +44,7 @@ class PersonLabTask(L.LightningModule):
         schedule: Schedule | None = None,
         eval_stride: int | None = None,
         initial_weights: str | None = None,
+        compile_network: bool = False,
     ) -> None:
         """Put the parts together.
 
@@ -60,6 +61,8 @@ class PersonLabTask(L.LightningModule):
                 `imagenet` for the backbone's weights from an installed package (not enough to score), `embedded` for
                 the small network that comes with this one, or a weights file (`.safetensors`, `.pth`). A checkpoint
                 goes first.
+            compile_network: Train with `torch.compile`d kernels, of the same weights: files of both fit each other.
+                Evaluation goes without, since its images come in many sizes.
 
         Raises:
             InputError: If the network has no such `eval_stride`, or the parts differ in disks or skeleton.
@@ -75,6 +78,7 @@ class PersonLabTask(L.LightningModule):
         self.make_optimizer = SharedOptimizerMaker(optimizer)
         self.schedule = schedule or Schedule()
         self.initial_weights = initial_weights
+        self.compile_network = compile_network
 
     def setup(self, stage: str) -> None:
         """Load the initial weights when a fresh training begins, and have the decoder compiled before it is timed.
@@ -89,6 +93,8 @@ class PersonLabTask(L.LightningModule):
         resumes = self._trainer is not None and self.trainer.ckpt_path is not None
         if stage == "fit" and self.initial_weights and not resumes:
             load_initial(self.network, self.initial_weights)
+        if stage == "fit" and self.compile_network:
+            self.network.compile_supervised()
 
     def forward(self, images: Tensor) -> Any:
         """Fields of a batch of images `(batch, 3, height, width)`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
@@ -23,11 +23,13 @@ class PolyakAveraging(WeightAveraging):
     decay rises as (1 + n) / (10 + n), so that short runs are averaged over a part of themselves too.
     """
 
-    def __init__(self, decay: float = 0.9999) -> None:
+    def __init__(self, decay: float = 0.9999, weights: Literal["ema", "raw"] = "ema") -> None:
         """Set the length of the average.
 
         Args:
             decay: What the average keeps of itself at a step, once the warm-up is over.
+            weights: What evaluations score: `ema`, the average, or `raw`, what the optimiser steps on. Checkpoints have
+                both all the same.
 
         Raises:
             InputError: If `decay` is outside [0, 1).
@@ -47,6 +49,7 @@ class PolyakAveraging(WeightAveraging):
 
         options: dict[str, Any] = {"multi_avg_fn": average}
         super().__init__(use_buffers=True, **options)
+        self.weights = weights
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Follow the module to its device: the average is made before the Trainer moves the module there.
@@ -55,3 +58,26 @@ class PolyakAveraging(WeightAveraging):
         """
         if self._average_model is not None:
             self._average_model.to(pl_module.device)
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the average in, in a training that scores it."""
+        if self.weights == "ema":
+            super().on_validation_epoch_start(trainer, pl_module)
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Put the raw weights back."""
+        if self.weights == "ema":
+            super().on_validation_epoch_end(trainer, pl_module)
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Take both in a training; else those that are to be scored.
+
+        Raises:
+            InputError: If the raw weights are to be scored and the checkpoint has none.
+        """
+        if self._average_model is not None:
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        elif self.weights == "raw":
+            if "current_model_state" not in checkpoint:
+                raise InputError(f"{trainer.ckpt_path}: has no raw weights; leave out --weights raw")
+            pl_module.load_state_dict(checkpoint["current_model_state"])

@@ -14,6 +14,7 @@ from personlab.data.dataset import CocoDataset
 from personlab.evaluation.coco_ap import CocoAP
 from personlab.evaluation.results import people_to_results, score_report, write_json, write_results
 from personlab.structures import Batch
+from personlab.training.callbacks.averaging import PolyakAveraging
 
 
 class CocoEvaluation(Callback):
@@ -118,6 +119,8 @@ class CocoEvaluation(Callback):
         figures = metric.compute()
         report = score_report(figures, len(image_ids), len(results), seconds, self.only_with_keypoints)
         report["step"] = trainer.global_step
+        averaging = next((c for c in _callbacks(trainer) if isinstance(c, PolyakAveraging)), None)
+        report["weights"] = averaging.weights if averaging else "raw"
         if self.keep_predictions:
             write_results(folder / f"{stem}.json", results)
         write_json(Path(trainer.default_root_dir) / "evaluation.json", report)
@@ -126,6 +129,11 @@ class CocoEvaluation(Callback):
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
+
+
+def _callbacks(trainer: L.Trainer) -> list[Callback]:
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
 
 
 def _dataset(trainer: L.Trainer) -> CocoDataset:
