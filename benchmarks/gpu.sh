@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # On a machine with a CUDA GPU and personlab installed: do both engines find the same people, and how long does the one
-# on the GPU take? Writes benchmarks/results/decode_gpu.json and rewrites the tables. PYTHON=... picks the interpreter,
-# PERSONLAB_SHARED=... names the folder that holds the golden scenes.
+# on the GPU take? How near does training come to what the GPU can do? Writes benchmarks/results/decode_gpu.json and
+# gpu_train.json and rewrites the tables. PYTHON=... picks the interpreter, PERSONLAB_SHARED=... names the folder that
+# holds the golden scenes, DATA=... a data set in COCO's layout to train on as well.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=${PYTHON:-python}
@@ -11,4 +12,5 @@ python=${PYTHON:-python}
 "$python" -m pytest -m gpu -rs tests/decoding tests/cli/test_bench.py
 "$python" -m personlab.cli.main bench decode --device cuda --batch 8 --size '[1001, 1401]' --people 30 --stride 8 \
   --engine torch --json benchmarks/results/decode_gpu.json
+"$python" -m benchmarks.gpu_train ${DATA:+--data-root "$DATA"}
 "$python" -m benchmarks.report

@@ -38,6 +38,7 @@ COMMANDS = {
     "train": "personlab bench train --config … --json benchmarks/results/train.json",
     "annotations": "python -m benchmarks.annotations --json benchmarks/results/annotations.json",
     "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
+    "gpu_train": "python -m benchmarks.gpu_train --data-root COCO",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
 """What makes each file of results, by its name without `.json`."""
@@ -154,6 +155,9 @@ def _speed_parts(part: Callable[..., str]) -> dict[str, str]:
         "annotations": part("annotations", speed_tables.annotations_summary, speed_tables.opened_table),
         "annotations-workers": part("annotations", speed_tables.workers_table, tables.origin),
         "processes": part("processes", speed_tables.processes_table, tables.origin),
+        "gpu-train": part(
+            "gpu_train", speed_tables.gpu_summary, speed_tables.gpu_table, speed_tables.kernels_table, tables.origin
+        ),
     }
 
 

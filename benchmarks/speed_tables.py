@@ -117,6 +117,45 @@ def processes_table(result: Row) -> str:
     )  # fmt: skip
 
 
+def gpu_summary(result: Row) -> str:
+    """What was trained, against which rate, and what limits it on real images."""
+    told = (
+        f"ResNet-{result['depth']}, {result['crop']}×{result['crop']} pixels, batches of {result['batch']} on "
+        f"{result['gpu'] or result['cpu']}: {result['flops_per_image'] / 1e9:.0f} GFLOP an image, forward and "
+        f"backward; a product of large matrices reaches {result['matrix_flops_per_s'] / 1e12:.1f} TFLOP/s."
+    )
+    real = result["on_images"]
+    if real is None:
+        return told
+    shares = {name: ms / real["step_ms"] for name, ms in real["parts_ms"].items()}
+    most = [f"{name} ({share:.0%})" for name, share in sorted(shares.items(), key=lambda item: -item[1])[:2]]
+    return (
+        f"{told} On real images, with {real['workers']} loader workers, {real['images_per_s']:.1f} images/s; "
+        f"{real['wait_share']:.1%} of the time is spent waiting for data, and most of a step on "
+        f"{' and '.join(most)}."
+    )
+
+
+def gpu_table(result: Row) -> str:
+    """Training of made-up images that lie on the device."""
+    images = result["batch"]
+    return markdown(
+        {"compiled": "yes" if row["compiled"] else "no", "channels last": "yes" if row["channels_last"] else "no",
+         "images/s": f"{row['images_per_s']:.1f}", "share of the matrix rate": f"{row['share_of_rate']:.0%}",
+         "peak memory, MiB an image": _shown(row["peak_bytes"] and row["peak_bytes"] / images / 2**20, "{:.0f}")}
+        for row in result["rows"]
+    )  # fmt: skip
+
+
+def kernels_table(result: Row) -> str:
+    """The kernels that take most of the fastest way's step."""
+    return markdown(
+        {"kernel": f"`{row['kernel'][:70]}`", "calls a step": row["calls"], "ms": f"{row['ms']:.2f}",
+         "share": f"{row['share']:.1%}"}
+        for row in result["kernels"]
+    )  # fmt: skip
+
+
 def _memory(row: Row) -> Row:
     """Of the main process and of the workers, in MiB; without the numbers where the system does not tell."""
     each = [memory for memory in row["each"] if memory]

@@ -6,7 +6,6 @@ import logging
 import os
 import shlex
 import statistics
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,10 +14,10 @@ from personlab.cli.devices import check_device
 from personlab.cli.options import make_parser, write_result
 from personlab.encoding import Encoder
 from personlab.errors import InputError
-from personlab.evaluation.scenes import crowd, times_ms
+from personlab.evaluation.scenes import crowds, times_ms
 from personlab.experiments.provenance import provenance
 from personlab.geometry.cells import valid_size
-from personlab.structures import MAX_PEOPLE, Batch
+from personlab.structures import MAX_PEOPLE
 
 logger = logging.getLogger("personlab")
 
@@ -92,13 +91,3 @@ def _row(people: int, images: int, threads: int, options: Any) -> dict[str, Any]
     told = "" if quoted is None else f", {quoted / median:.0f} times less than openpifpaf's quoted {quoted:g} ms"
     logger.info("%d people, batch %d, %d threads: %.2f ms an image%s", people, images, threads, median, told)
     return row
-
-
-def crowds(people: int, images: int, size: tuple[int, int]) -> Batch:
-    """A batch of images with so many people each, at different places.
-
-    Raises:
-        InputError: If there are too many people or the images are too small, see `crowd`.
-    """
-    made = [crowd(people, seed, size) for seed in range(images)]
-    return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in made]) for f in fields(Batch)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import cv2
 import numpy as np
@@ -87,6 +87,16 @@ class Scene:
         return height, width
 
 
+def crowds(people: int, images: int, size: tuple[int, int]) -> Batch:
+    """A batch of images with so many people each, at different places.
+
+    Raises:
+        InputError: If there are too many people or the images are too small, see `crowd`.
+    """
+    made = [crowd(people, seed, size) for seed in range(images)]
+    return Batch(**{f.name: torch.cat([getattr(batch, f.name) for batch in made]) for f in fields(Batch)})
+
+
 def crowd_scene(people: int, stride: int, seed: int = 0, size: tuple[int, int] = SIZE) -> Scene:
     """A crowd with the noise of a network: errors of 2, 4 and 6 px (short, mid, long), heatmaps that peak at .9.
 
@@ -105,23 +115,23 @@ def crowd_scene(people: int, stride: int, seed: int = 0, size: tuple[int, int] =
             f"a crowd in {size[0]}x{size[1]} pixels: height and width must be n * {stride} + 1 at stride {stride}, "
             f"such as {fitting[0]}x{fitting[1]}"
         )
-    fields = true_fields(crowd(people, seed, size), stride)
+    true = true_fields(crowd(people, seed, size), stride)
     generator = torch.Generator().manual_seed(seed)
 
     def noisy(offsets: torch.Tensor, sigma_px: float) -> torch.Tensor:
         return offsets + sigma_px * torch.randn(offsets.shape, generator=generator)
 
-    distance = fields.short_offsets.norm(dim=2) / fields.disk_radius_px
-    heatmaps = torch.where(fields.heatmap_logits > 0, 0.9 - 0.3 * distance, 1e-4)
-    fields = replace(
-        fields,
+    distance = true.short_offsets.norm(dim=2) / true.disk_radius_px
+    heatmaps = torch.where(true.heatmap_logits > 0, 0.9 - 0.3 * distance, 1e-4)
+    seen = replace(
+        true,
         heatmap_logits=torch.logit(heatmaps),
-        short_offsets=noisy(fields.short_offsets, 2.0),
-        mid_offsets=noisy(fields.mid_offsets, 4.0),
-        long_offsets=noisy(fields.long_offsets, 6.0),
-        segmentation_logits=fields.segmentation_logits.clamp(-4.0, 4.0),
+        short_offsets=noisy(true.short_offsets, 2.0),
+        mid_offsets=noisy(true.mid_offsets, 4.0),
+        long_offsets=noisy(true.long_offsets, 6.0),
+        segmentation_logits=true.segmentation_logits.clamp(-4.0, 4.0),
     )
-    return Scene(f"crowd{people:02d}_s{stride:02d}", people, fields)
+    return Scene(f"crowd{people:02d}_s{stride:02d}", people, seen)
 
 
 def times_ms(function: Callable[[], object], runs: int, device: str = "cpu") -> list[float]:

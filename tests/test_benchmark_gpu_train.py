@@ -1,0 +1,61 @@
+"""The benchmark of training on a GPU, tried on the CPU with as little as it takes."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+import torch
+
+from benchmarks import gpu_train, speed_tables
+
+WORDS = ["gpu_train", "--device", "cpu", "--depth", "50", "--crop", "65", "--batch", "1", "--steps", "1"]
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    path = tmp_path_factory.mktemp("gpu") / "gpu_train.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [*WORDS, "--matrix", "64", "--no-compile", "--json", str(path)])
+        gpu_train.main()
+    found: dict = json.loads(path.read_text())
+    return found
+
+
+def test_every_way_of_training_is_timed_and_its_kernels_named(result: dict) -> None:
+    assert [(row["channels_last"], row["compiled"]) for row in result["rows"]] == [(False, False), (True, False)]
+    for row in result["rows"]:
+        assert row["images_per_s"] == pytest.approx(1e3 / row["step_ms"])
+        share = row["images_per_s"] * result["flops_per_image"] / result["matrix_flops_per_s"]
+        assert row["share_of_rate"] == pytest.approx(share)
+    assert len(result["kernels"]) == 10
+    assert any("convolution" in row["kernel"] for row in result["kernels"])
+    assert sum(row["share"] for row in result["kernels"]) <= 1
+
+
+def test_operations_are_those_of_the_convolutions() -> None:
+    # One convolution, forward; backward takes its weights and its input, which twice as many again are.
+    convolution = torch.nn.Conv2d(3, 4, 3, padding=1)
+
+    class Step:
+        @staticmethod
+        def loss(images: torch.Tensor) -> torch.Tensor:
+            return convolution(images).sum()
+
+    images = torch.zeros(2, 3, 8, 8, requires_grad=True)
+    assert gpu_train.operations(Step(), images) == 3 * (2 * 2 * 8 * 8 * 4 * 3 * 3 * 3)  # type: ignore[arg-type]
+
+
+def test_the_tables_tell_what_was_measured(result: dict) -> None:
+    assert "ResNet-50, 65×65 pixels, batches of 1" in speed_tables.gpu_summary(result)
+    real = {"images_per_s": 9.0, "wait_share": 0.02, "workers": 3, "step_ms": 100.0,
+            "parts_ms": {"forward": 30.0, "wait": 2.0, "backward": 60.0}}  # fmt: skip
+    told = speed_tables.gpu_summary(result | {"on_images": real})
+    assert "2.0% of the time is spent waiting for data, and most of a step on backward (60%) and forward (30%)" in told
+    table = speed_tables.gpu_table(result).splitlines()
+    assert len(table) == 4
+    assert table[-1].startswith("| no | yes | ")
+    rows = [row | {"peak_bytes": 2**21} for row in result["rows"]]
+    assert speed_tables.gpu_table(result | {"rows": rows}).endswith(" | 2 |")
+    assert len(speed_tables.kernels_table(result).splitlines()) == 12
