@@ -19,6 +19,8 @@ from personlab.weights.network_file import decoder_of, embedded_path, load_netwo
 from tests.weights.released import POSE_HEADS, mobilenet, write
 from tests.weights.test_network_file import ARCHITECTURE, DECODER, small_network
 
+DEMO = str(Path(__file__).resolve().parents[2] / "configs" / "experiment" / "demo.yaml")
+
 
 @pytest.fixture
 def checkpoint(tmp_path) -> Path:
@@ -190,6 +192,29 @@ def test_bad_input_is_told_in_one_line(words, message, tmp_path, monkeypatch, ca
     assert error.count("\n") == 1
     assert "Traceback" not in error
     assert not (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["export", "net.onnx", "-o", "again.onnx"],
+        ["oracle", "--weights", "net.onnx", "--data.root", "SYNTHETIC"],
+        ["bench", "decode", "--weights", "net.onnx", "--people", "1", "--stride", "8"],
+        ["bench", "tune", "--weights", "net.onnx", "--data.root", "SYNTHETIC", "--vary", "max_people=1,2"],
+        ["fit", "--config", DEMO, "--model.initial_weights", "net.onnx", "--data.root", "SYNTHETIC"],
+        ["fit", "--config", DEMO, "--model.initial_weights", "imagenet:net.onnx", "--data.root", "SYNTHETIC"],
+        ["validate", "--config", DEMO, "--model.initial_weights", "net.onnx", "--data.root", "SYNTHETIC"],
+        ["validate", "--config", DEMO, "--ckpt_path", "net.onnx", "--data.root", "SYNTHETIC"],
+    ],
+)
+def test_where_tensors_are_needed_an_onnx_file_is_told(synthetic, words, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.onnx").write_bytes(b"a graph")
+    assert main([str(synthetic) if word == "SYNTHETIC" else word for word in words]) == 2
+    told = capsys.readouterr().err
+    assert "net.onnx: an ONNX file is for predict, evaluate and data impute only; here, give the .safet" in told
+    assert told.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"], "a run directory, or an output, for nothing"
 
 
 def test_looking_at_weights_needs_no_trainer() -> None:

@@ -12,7 +12,8 @@ from torch import nn
 
 from personlab.errors import InputError
 from personlab.network.normalization import FrozenBatchNorm2d
-from personlab.weights.network_file import network_state
+from personlab.weights.files import check_weight_file
+from personlab.weights.network_file import network_state, weights_path
 
 _WORDS = ("last", "best", "hpc", "registry")
 """What the Trainer would look for itself, in a run directory that is new and empty."""
@@ -66,6 +67,19 @@ def check_fit(path: str, network: nn.Module) -> None:
             f"{path}: is of another network than the config's: {len(unlike)} tensors differ, first {first} "
             f"({_shape(saved, first)} there, {_shape(wanted, first)} here); give the config of its run"
         )
+
+
+def check_initial_weights(source: str | None) -> None:
+    """Refuse initial weights that cannot be read by their name, before there is a run.
+
+    Args:
+        source: As in a config under `model.initial_weights`.
+
+    Raises:
+        InputError: If there is no such file, or it is no file of tensors.
+    """
+    if source not in (None, "none", "imagenet"):
+        check_weight_file(weights_path(str(source).removeprefix("imagenet:")))
 
 
 def check_statistics(network: nn.Module, initial_weights: str | None) -> None:

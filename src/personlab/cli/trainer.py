@@ -17,7 +17,14 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.preflight import check_checkpoint, check_fit, check_statistics, check_weights, end_with_a_validation
+from personlab.cli.preflight import (
+    check_checkpoint,
+    check_fit,
+    check_initial_weights,
+    check_statistics,
+    check_weights,
+    end_with_a_validation,
+)
 from personlab.cli.skeletons import share_skeleton
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
@@ -167,6 +174,7 @@ class PersonLabCLI(LightningCLI):
             check_fit(config.ckpt_path, self.model.network)
             self.model.initial_weights = None  # the checkpoint has them all; the file may be gone by now
         elif self.subcommand == "fit":
+            check_initial_weights(config.model.initial_weights)
             check_statistics(self.model.network, config.model.initial_weights)
         else:
             self._load_all_weights(config.model.initial_weights)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from personlab.errors import InputError
 from personlab.files import write_atomically
+from personlab.weights.onnx_file import ONNX_SUFFIX
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _COUNTER = "num_batches_tracked"
@@ -108,17 +109,32 @@ def load_weights(
         InputError: If the file is missing, damaged, of another kind, or holds anything that could run code.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such weight file, check the path")
+    check_weight_file(path)
     if path.suffix == ".safetensors":
         state, metadata = _read_safetensors(path)
-    elif path.suffix in PYTORCH_SUFFIXES:
-        state, metadata = _read_pytorch(path, entry), {}
     else:
-        raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
+        state, metadata = _read_pytorch(path, entry), {}
     if not as_stored:
         state = {n: t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for n, t in state.items()}
     return state, metadata
+
+
+def check_weight_file(path: str | Path) -> None:
+    """Refuse what `load_weights` could not read by its name, without opening it.
+
+    Raises:
+        InputError: If there is no such file, or it is no file of tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such weight file, check the path")
+    if path.suffix == ONNX_SUFFIX:
+        raise InputError(
+            f"{path}: an ONNX file is for predict, evaluate and data impute only; here, give the .safetensors that it "
+            "was exported from"
+        )
+    if path.suffix not in (".safetensors", *PYTORCH_SUFFIXES):
+        raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") -> LoadReport:
