@@ -255,6 +255,7 @@ def test_three_lines_from_a_photograph_to_a_picture(pictures, tmp_path) -> None:
         (["PICTURES", "--stride", "16"], "output_stride 16"),
         (["PICTURES", "--device", "nowhere"], "--device nowhere cannot be used"),
         (["PICTURES", "--size", "null", "--scales", "193"], "need a size"),
+        (["PICTURES", "--size", "257", "--scales", "193", "257"], "--scales 193 257, --size 257: 257 would be looked"),
     ],
 )
 def test_bad_options_are_told_before_any_work(pictures, tmp_path, capsys, words, message) -> None:

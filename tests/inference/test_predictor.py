@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from personlab.decoding import RULES
+from personlab.errors import InputError
 from personlab.inference import load
 from personlab.weights.network_file import build_network, save_network
 
@@ -52,3 +53,20 @@ def test_every_set_of_rules_decodes_the_skeleton_of_the_network(pair: Path, rule
     if rules not in (None, "paper"):  # those of the released decoders leave out too many to be scored
         assert (predictor.decoder.options["score_threshold"], predictor.decoder.options["max_people"]) == (0.1, 20)
         assert load(pair, rules=rules, max_people=3).decoder.options["max_people"] == 3
+
+
+@pytest.mark.parametrize(("size", "scales", "twice"), [(801, [801], 801), (801, [961, 801], 801), (65, [97, 97], 97)])
+def test_a_side_given_twice_is_refused(pair: Path, size: int, scales: list[int], twice: int) -> None:
+    with pytest.raises(InputError, match=f"--size {size}: {twice} would be looked at twice.*leave out"):
+        load(pair, size=size, scales=scales)
+
+
+def test_fields_of_all_sides_are_merged(pair: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = load(pair, size=65, scales=[97, 33])
+    seen: list[int] = []
+    network = predictor.network.forward
+    monkeypatch.setattr(
+        predictor.network, "forward", lambda images: (seen.append(images.shape[-1]), network(images))[1]
+    )
+    predictor(np.zeros((65, 65, 3), np.uint8))
+    assert seen == [65, 97, 33]

@@ -53,13 +53,16 @@ def run(words: list[str]) -> int:
 def add_network_options(parser: Any) -> None:
     """Options that say what people are found with, for every command that finds some."""
     parser.add_argument("--weights", type=str, default="embedded", help="network: a .safetensors or .onnx, or embedded")
-    parser.add_argument("--rules", type=Rules | None, default=None, help="whose rules; default: as the weights name")
+    parser.add_argument(
+        "--rules", type=Rules | None, default=None,
+        help="whose rules; paper, the default, takes the decoder options in the weights' file where it names some",
+    )  # fmt: skip
     parser.add_argument(
         "--decoder", type=dict[str, Any], default={}, help="options of the decoder: --decoder.NAME VALUE"
     )
     parser.add_argument("--stride", type=int | None, default=None, help="output stride; default: the network's")
     parser.add_argument("--size", type=int | None, default=801, help="longer side of the input; null keeps the image's")
-    parser.add_argument("--scales", type=int, nargs="+", default=[], help="further longer sides to average with")
+    parser.add_argument("--scales", type=int, nargs="+", default=[], help="further longer sides to average over, too")
     parser.add_argument("--tta", choices=["none", "flip"], default="none", help="flip: the mirrored image, too")
     parser.add_argument("--device", type=str, default="cpu", help="where the network works")
 

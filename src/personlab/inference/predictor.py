@@ -94,7 +94,7 @@ class Predictor:
         network: On the device to work on; a `PersonLab` in evaluation mode.
         decoder: Fields -> people.
         size: Longer side that images are resized to, in pixels; None keeps their size.
-        scales: Further longer sides whose fields are averaged with those of `size`; needs `size`.
+        scales: Further longer sides whose fields are averaged with those of `size`; needs `size`, and all differ.
         flip: Also look at the mirrored image, at every size.
 
     Raises:
@@ -116,10 +116,16 @@ class Predictor:
             raise InputError("several scales need a size that the first of them has: give --size")
         if any(side is not None and side < 2 for side in (size, *scales)):
             raise InputError(f"sizes {[size, *scales]}: an image needs 2 pixels at least")
+        sides = (size, *scales)
+        if twice := [side for side in scales if sides.count(side) > 1]:
+            raise InputError(
+                f"--scales {' '.join(map(str, scales))}, --size {size}: {twice[0]} would be looked at twice; --scales "
+                "are further longer sides, so leave out that of --size and name each once"
+            )
         self.network = network
         self.decoder = decoder
         self.size = size
-        self.scales = tuple(side for side in scales if side != size)
+        self.scales = tuple(scales)
         self.flip = flip
 
     @property
