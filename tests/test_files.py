@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from personlab.errors import InputError
-from personlab.files import write_atomically, write_json
+from personlab.files import check_writable, write_atomically, write_json
 
 
 def test_folders_are_made_an_older_file_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
@@ -59,6 +59,34 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, where: str) -> N
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
+        write_json(tmp_path / where, {})
+
+
+@pytest.mark.parametrize("where", ["new.json", "a/b/new.json", "old.json", "link", "dangling", "pipe", "a/../new.json"])
+def test_what_can_be_written_is_found_writable_and_left_alone(tmp_path: Path, where: str) -> None:
+    (tmp_path / "old.json").write_text("old")
+    (tmp_path / "link").symlink_to(tmp_path / "old.json")
+    (tmp_path / "dangling").symlink_to(tmp_path / "c" / "new.json")
+    os.mkfifo(tmp_path / "pipe")  # nobody reads it, so who opens it waits for ever
+    before = sorted(tmp_path.rglob("*"))
+    check_writable(tmp_path / where)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "old.json").read_text() == "old"
+    if where != "pipe":
+        write_json(tmp_path / where, {})
+
+
+@pytest.mark.parametrize(
+    "where", ["file/x.json", "file/a/x.json", "folder", "link", "circle", "/proc/x.json", "n" * 300]
+)
+def test_what_cannot_be_written_is_told_before(tmp_path: Path, where: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "file" / "x.json")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(InputError, match=r"cannot be written \(.+\); give another one"):
+        check_writable(tmp_path / where, "give another one")
+    with pytest.raises(InputError, match="cannot be written"):  # the foresight was right
         write_json(tmp_path / where, {})
 
 

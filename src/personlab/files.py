@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,43 @@ def write_atomically(path: str | Path, content: bytes, lasting: bool = True) -> 
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and not path.is_file():
             path.write_bytes(content)
         else:
-            _replace(path.resolve(), content, lasting)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+            target = path.resolve()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _replace(target, content, lasting)
+    except (OSError, RuntimeError) as error:
+        raise _unwritable(path, error, "choose another place") from error
+
+
+def check_writable(path: str | Path, mend: str = "choose another place") -> None:
+    """Refuse, before long work, a file that could not be written after it. Nothing is made, and nothing stays behind.
+
+    That there will be room for all of it nobody can know.
+
+    Args:
+        path: What `write_atomically` will be given.
+        mend: What to do about it, for the error.
+
+    Raises:
+        InputError: If it is a folder, or its folder is none, cannot be made or cannot be written.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.exists() and not path.is_file():  # a pipe may have no reader yet
+            if not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
+        folder = path.resolve().parent
+        while not os.path.lexists(folder):
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"x")
+    except (OSError, RuntimeError) as error:
+        raise _unwritable(path, error, mend) from error
 
 
 def write_json(path: str | Path, content: Any) -> None:
@@ -55,6 +87,11 @@ def sha256(path: str | Path) -> str:
     """SHA-256 of a file, in hexadecimal digits, as `sha256sum` prints it."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unwritable(path: Path, error: OSError | RuntimeError, mend: str) -> InputError:
+    """What to tell; links in a circle are a RuntimeError."""
+    return InputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); {mend}")
 
 
 def _replace(path: Path, content: bytes, lasting: bool) -> None:

@@ -58,7 +58,7 @@ def _parser() -> Any:
     parser.add_argument("--config", action="config", help="configs of personlab fit; their data section is taken")
     parser.add_class_arguments(CocoDataModule, "data")
     parser.set_defaults({"data.view": _VIEW})
-    parser.add_argument("-o", "--output", type=str, required=True, help="picture to write (.png, .jpg)")
+    parser.add_output("-o", "--output", type=str, required=True, help="picture to write (.png, .jpg)")
     parser.add_argument("--split", type=str | None, default=None, help="split to look at; data.train_split by default")
     parser.add_argument("--count", type=int, default=12, help="samples")
     parser.add_argument("--epoch", type=int, default=0, help="epoch whose first samples are drawn")

@@ -34,7 +34,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--stride", type=int | None, default=None, help="output stride, if the file does not tell")
     parser.add_argument("--disk-radius", type=float, default=32.0, help="radius of the disks in pixels (paper)")
     parser.add_argument("--masks", type=bool, default=False, help="add instance masks (COCO RLE) to the result")
-    parser.add_argument("--draw", type=str | None, default=None, help="draw heatmaps, people and masks to this picture")
+    parser.add_output("--draw", type=str | None, default=None, help="draw heatmaps, people and masks to this picture")
     options = parser.parse_args(words[1:])
     for name, value in {"stride": options.stride, "max-detections": options.max_detections}.items():
         if value is not None and value < 1:

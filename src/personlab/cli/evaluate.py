@@ -36,18 +36,32 @@ def run(words: list[str]) -> int:
     parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
     add_network_options(parser)
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
-    parser.add_argument(
-        "--results", type=str | None, default=None, help="write COCO results, one object a person, here"
-    )
+    parser.add_output("--results", type=str | None, default=None, help="write COCO results, one object a person, here")
     parser.add_argument(
         "--against", type=str | None, default=None, help="results of another evaluation: differences with intervals"
     )
     options = parser.parse_args(words[1:])
     if options.max_images is not None and options.max_images < 1:
         raise InputError(f"evaluate: --max_images must be at least 1, got {options.max_images}")
-    report = evaluate(predictor_of(options), options)
-    write_result(report, options.json)
+    _check_places(options)
+    report, results = evaluate(predictor_of(options), options)
+    try:
+        if options.results:
+            write_results(options.results, results)
+    finally:  # each is worth having without the other
+        write_result(report, options.json)
     return 0
+
+
+def _check_places(options: Any) -> None:
+    """Refuse to write over what is read, or twice into one place."""
+    annotations = annotation_path(options.data.root, options.split, options.data.annotations)
+    outputs = {name: path for name in ("results", "json") if (path := getattr(options, name)) not in (None, "-")}
+    for name, path in outputs.items():
+        if Path(path).resolve() == annotations.resolve():
+            raise InputError(f"{path}: is the file of the annotations; give another --{name}")
+    if len(outputs) == 2 and Path(options.results).resolve() == Path(options.json).resolve():
+        raise InputError(f"{options.json}: is both --results and --json; give them different files")
 
 
 def add_network_options(parser: Any) -> None:
@@ -77,8 +91,12 @@ def predictor_of(options: Any) -> Predictor:
     )  # fmt: skip
 
 
-def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
-    """Find the people of all images of a split, and score them where there is something to score against."""
+def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Find the people of all images of a split, and score them where there is something to score against.
+
+    Returns:
+        The report, which is told as well, and the COCO results.
+    """
     path = annotation_path(options.data.root, options.split, options.data.annotations)
     skeleton = predictor.network.skeleton
     annotations = read_annotations(path, skeleton, require_annotations=False)
@@ -100,8 +118,6 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
         prediction = predictor(sample.image)
         watch.add(prediction.seconds)
         results += people_to_results(prediction.people, sample.image_id, annotations.category_id)
-    if options.results:
-        write_results(options.results, results)
     ids = dataset.image_ids[list(images)].tolist()
     figures: dict[str, float] = {}
     if metric is not None:
@@ -116,7 +132,7 @@ def evaluate(predictor: Predictor, options: Any) -> dict[str, Any]:
     )  # fmt: skip
     times = ", ".join(f"{stage} {1e3 * spent / len(ids):.1f}" for stage, spent in report["seconds"].items())
     logger.info("milliseconds an image: %s", times)
-    return report
+    return report, results
 
 
 def compare(metric: CocoAP, earlier: list[dict[str, Any]], source: str) -> dict[str, Any]:

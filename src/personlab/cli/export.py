@@ -23,7 +23,7 @@ def run(words: list[str]) -> int:
         "take it as --weights. Ends with 1, and writes nothing, if onnxruntime makes other fields of it than torch.",
     )
     parser.add_argument("weights", type=str, help="network: a .safetensors, or embedded")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file to write, ending in .onnx")
+    parser.add_output("-o", "--output", type=str, required=True, help="file to write, ending in .onnx")
     parser.add_argument("--stride", type=int | None, default=None, help="output stride; default: the network's")
     parser.add_argument("--check", type=bool, default=True, help="run it, and compare its fields with torch's")
     options = parser.parse_args(words[1:])

@@ -51,9 +51,12 @@ def impute(words: list[str]) -> int:
         note=_note(options),
         progress=progress_bar("imputing"),
     )
-    write_atomically(output, (json.dumps(content) + "\n").encode())
-    _tell(output, summary)
-    write_result(summary, options.json)
+    _tell(summary)
+    try:
+        write_atomically(output, (json.dumps(content) + "\n").encode())
+        logger.info("annotations: %s", output)
+    finally:
+        write_result(summary, options.json)
     return 1 if summary["unreadable"] else 0
 
 
@@ -65,7 +68,7 @@ def _parser() -> Any:
     )
     add_data_options(parser)
     parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
-    parser.add_argument("-o", "--output", type=str, required=True, help="annotation file to write")
+    parser.add_output("-o", "--output", type=str, required=True, help="annotation file to write")
     add_network_options(parser)
     parser.set_defaults({"size": 321})  # of the cutting: a person is half as long
     parser.add_argument("--min_size", type=int, default=16, help="pixels of the longer side; smaller people are left")
@@ -91,7 +94,7 @@ def _note(options: Any) -> dict[str, Any]:
     }
 
 
-def _tell(output: Path, summary: dict[str, Any]) -> None:
+def _tell(summary: dict[str, Any]) -> None:
     for row in summary["unreadable"]:
         logger.warning("skipped: %s", row["problem"])
     logger.info(
@@ -104,4 +107,3 @@ def _tell(output: Path, summary: dict[str, Any]) -> None:
             "check, %s: %d of %d people imputed, mean OKS %s, above .5 %s", way.replace("_", " "), found["imputed"],
             found["people"], shown["mean_oks"], shown["share_above_50"],
         )  # fmt: skip
-    logger.info("annotations: %s", output)

@@ -15,7 +15,7 @@ from rich.table import Table
 from personlab.cli.parser_errors import nearest
 from personlab.data.coco import ANNOTATIONS
 from personlab.errors import InputError
-from personlab.files import write_json
+from personlab.files import check_writable, write_json
 
 _Number = TypeVar("_Number", int, float)
 
@@ -40,12 +40,49 @@ def choose_command(words: list[str], commands: Collection[str]) -> str:
     return words[1]
 
 
-def make_parser(command: str, description: str) -> ArgumentParser:
+class CommandParser(ArgumentParser):
+    """A parser that knows which options name files to write, and refuses those that could not be written.
+
+    Work may take hours, and what it found would be lost.
+    """
+
+    def add_output(self, *names: str, group: Any = None, **options: Any) -> None:
+        """Add an option that names a file to write, to a group if one is given; the rest is `add_argument`'s."""
+        action: Any = (group or self).add_argument(*names, **options)
+        self._outputs = (*getattr(self, "_outputs", ()), str(action.dest))
+
+    def parse_args(self, *words: Any, **options: Any) -> Any:
+        """Parse, and check the outputs.
+
+        Raises:
+            InputError: If one of them cannot be written.
+        """
+        parsed = super().parse_args(*words, **options)
+        for name in getattr(self, "_outputs", ()):
+            check_output(parsed[name], f"--{name}")
+        return parsed
+
+
+def check_output(path: str | None, option: str) -> None:
+    """Refuse a file that could not be written.
+
+    Args:
+        path: What an option was given; None and `-`, the standard output, are no file.
+        option: Its name, for the error.
+
+    Raises:
+        InputError: If so.
+    """
+    if path not in (None, "-"):
+        check_writable(str(path), f"give another {option}")
+
+
+def make_parser(command: str, description: str) -> CommandParser:
     """A strict parser with `--json` for one of our own commands."""
-    parser = ArgumentParser(
+    parser = CommandParser(
         prog=f"personlab {command}", description=description, exit_on_error=False, allow_abbrev=False
     )
-    parser.add_argument("--json", type=str | None, default=None, help="write the result to this file; - is stdout")
+    parser.add_output("--json", type=str | None, default=None, help="write the result to this file; - is stdout")
     return parser
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +14,7 @@ from personlab.cli.options import make_parser, progress_bar, write_result
 from personlab.cli.quiet import quiet_libraries
 from personlab.errors import InputError
 from personlab.evaluation.results import people_to_results, write_results
-from personlab.files import write_json
+from personlab.files import check_writable, write_json
 from personlab.inference import Prediction, Predictor, Stopwatch
 from personlab.inference.sources import CAMERA, Frame, expand, frames, in_one_line, open_camera
 from personlab.visualization import SCORE_THRESHOLD, Film, write_image
@@ -54,7 +53,7 @@ def run(words: list[str]) -> int:
     files = expand(options.sources, leave_out=output)
     _check_cameras(files)
     predictor = predictor_of(options)
-    _check_output(output, files)
+    _check_output(output, files, options.draw)
     predictor.decoder.warm_up()
     work = Work(predictor, output, options.draw_threshold if options.draw else None, options.batch, options.max_frames)
     stopped: KeyboardInterrupt | None = None
@@ -229,15 +228,11 @@ def _check_cameras(files: Sequence[tuple[str, str]]) -> None:
                 open_camera(path).release()
 
 
-def _check_output(output: Path, files: Sequence[tuple[str, str]]) -> None:
+def _check_output(output: Path, files: Sequence[tuple[str, str]], draws: bool) -> None:
     """Tell before the work that its results cannot be written, or would replace what they were made of."""
     pictures = (output / "pictures").resolve()
     for path, _ in files:
         if Path(path).parent.resolve().is_relative_to(pictures):
             raise InputError(f"{path}: is where pictures of the results go; give another --output than {output}")
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output) as file:
-            file.write(b"x")
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror or error}); give another --output") from error
+    for name in ("results.json", "images.json", "skipped.json", *(["pictures/any.jpg"] if draws else [])):
+        check_writable(output / name, "give another --output")

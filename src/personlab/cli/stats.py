@@ -53,7 +53,7 @@ def _parser() -> Any:
     parser.add_argument(
         "--imputed", choices=["use", "offsets", "ignore", "mask"], default="ignore", help="see data.imputed of fit"
     )
-    parser.add_argument("-o", "--output", type=str | None, default=None, help="draw them to this picture (.png, .svg)")
+    parser.add_output("-o", "--output", type=str | None, default=None, help="draw them to this picture (.png, .svg)")
     return parser
 
 

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.options import write_result
+from personlab.cli.options import check_output, write_result
 from personlab.cli.trainer import PersonLabCLI, default_precision
 from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.errors import InputError
@@ -153,6 +153,7 @@ class BenchCLI(PersonLabCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse only: there are no subcommands."""
         LightningCLI.parse_arguments(self, parser, args)
+        check_output(self.config.json, "--json")
 
     def before_instantiate_classes(self) -> None:
         """Check the options, and set what `fit` sets."""

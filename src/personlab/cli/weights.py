@@ -35,7 +35,7 @@ def run(words: list[str]) -> int:
 def _extract(words: list[str]) -> int:
     parser = make_parser("weights extract", "Write the network of a run's checkpoint as one safetensors file.")
     parser.add_argument("checkpoint", type=str, help="a checkpoint in a run directory")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file to write, ending in .safetensors")
+    parser.add_output("-o", "--output", type=str, required=True, help="file to write, ending in .safetensors")
     parser.add_argument("--half", type=bool, default=False, help="store float16")
     parser.add_argument(
         "--weights", type=Literal["ema", "raw"], default="ema", help="the averages that runs are scored by, or the raw"
@@ -55,7 +55,7 @@ def _import(words: list[str]) -> int:
     )
     parser.add_argument("format", type=str, help=f"format of the file: {', '.join(_FORMATS)}")
     parser.add_argument("file", type=str, help="tfjs: model.json, beside its shards; torchvision: a .pth file")
-    parser.add_argument("-o", "--output", type=str, required=True, help="file to write, ending in .safetensors")
+    parser.add_output("-o", "--output", type=str, required=True, help="file to write, ending in .safetensors")
     parser.add_argument(
         "--architecture", type=str | None, default=None, help=f"torchvision's: {', '.join(get_args(Architecture))}"
     )
