@@ -10,6 +10,7 @@ from typing import Any
 
 from docstring_parser import parse
 
+from benchmarks.commands import retold
 from personlab.decoding import RULES
 
 Row = dict[str, Any]
@@ -134,7 +135,7 @@ def origin(result: Row) -> str:
         f"commit {commit[:10]}{' with changes' if result.get('dirty') else ''}" if commit else None,
     ]
     runs = f"Medians of {result['runs']} runs" if result.get("runs") else "Made"
-    return f"{runs} by `{result['command']}` ({', '.join(part for part in told if part)})."
+    return f"{runs} by `{retold(result['command'])}` ({', '.join(part for part in told if part)})."
 
 
 def markdown(rows: Iterable[Row], without: tuple[str, ...] = ()) -> str:
