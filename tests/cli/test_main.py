@@ -284,3 +284,7 @@ def test_every_image_is_looked_for_before_training(capsys, tmp_path):
     words = ["fit", "--config", DEMO, "--data.root", str(root), "--run.root", str(tmp_path / "runs")]
     assert last.name in refused(capsys, words)
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_recipe_without_its_data_set_asks_for_it(capsys):
+    assert "arguments are required: fit.data.root" in refused(capsys, ["fit", "--config", SAMPLE])

@@ -64,7 +64,18 @@ def test_other_trainings_are_left_alone(options):
     assert config.val_check_interval == options["val_check_interval"]
 
 
-@pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("[ed]*/*.yaml")), ids=lambda p: p.stem)
+RECIPES = pytest.mark.parametrize("config", sorted((ROOT / "configs").glob("[ed]*/*.yaml")), ids=lambda p: p.stem)
+
+
+@RECIPES
+def test_no_recipe_names_a_data_set_that_only_its_author_has(config):
+    """Those on synthetic people name where `personlab data synth` puts them; the others want --data.root."""
+    files = expand_configs(["--config", str(config)])[1::2]
+    roots = [(OmegaConf.load(file).get("data") or {}).get("root") for file in files]
+    assert {root for root in roots if root is not None} <= {"data/synthetic"}
+
+
+@RECIPES
 def test_the_shipped_configs_end_with_a_validation(config):
     files = expand_configs(["--config", str(config)])[1::2]
     merged: Any = OmegaConf.merge(trainer(), *(OmegaConf.load(f).get("trainer") or {} for f in files))
