@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.tables import markdown, times_faster
+from benchmarks.commands import retold
+from benchmarks.tables import markdown, origin, times_faster
 
 Row = dict[str, Any]
 
@@ -21,15 +22,31 @@ def networks_table(result: Row) -> str:
 
 def scores_table(result: Row) -> str:
     """Scores and times by network, rules, size and test-time augmentation."""
-    return markdown(_row(row) for row in sorted(result["rows"], key=_order))
+    counts = {row["images"] for row in result["rows"]}
+    rows = (_row(result, row) for row in sorted(result["rows"], key=_order))
+    return markdown(rows, without=("images",) if len(counts) == 1 else ())
 
 
 def readme_table(result: Row, network: str = "bodypix_075", size: int = 801) -> str:
     """The same of one network at one size."""
     rows = [row for row in sorted(result["rows"], key=_order) if row["network"] == network]
-    rows = [row for row in rows if row["setting"]["size"] == size]
+    rows = [row for row in rows if row["setting"]["size"] == size and "stride" not in row["setting"]]
+    most = max((row["images"] for row in rows), default=0)  # a trial run stands in the zoo's own table, with its count
     columns = ("rules", "augmentation", "keypoint AP", "mask AP", "decoding, ms")
-    return markdown({name: value for name, value in _row(row).items() if name in columns} for row in rows)
+    return markdown(
+        {name: value for name, value in _row(result, row).items() if name in columns}
+        for row in rows if row["images"] == most
+    )  # fmt: skip
+
+
+def origins(result: Row) -> str:
+    """Where the rows come from: a sentence for each run, code and machine that made some of them."""
+    found: dict[str, list[Row]] = {}
+    for row in result["rows"]:
+        found.setdefault(origin(row.get("made") or {**result, "commit": row.get("commit")}), []).append(row)
+    if len(found) == 1:
+        return next(iter(found))
+    return "\n".join(f"* {len(rows)} row{'s' * (len(rows) > 1)}: {text}" for text, rows in found.items())
 
 
 def onnx_table(result: Row) -> str:
@@ -67,7 +84,7 @@ def finetune_table(result: Row) -> str:
 
 def commands(result: Row) -> str:
     """What made each row."""
-    lines = [f"{row['command']}  # {row['network']}" for row in sorted(result["rows"], key=_order)]
+    lines = [f"{retold(row['command'])}  # {row['network']}" for row in sorted(result["rows"], key=_order)]
     return "```sh\n" + "\n".join(lines) + "\n```"
 
 
@@ -77,11 +94,12 @@ def images(result: Row) -> str:
     return "Scored on " + " and ".join(f"{count} images of {split}" for split, count in counts) + "."
 
 
-def _row(row: Row) -> Row:
+def _row(result: Row, row: Row) -> Row:
     setting, seconds = row["setting"], row["seconds"]
     return {
         "network": f"`{row['network']}`",
         "rules": setting["rules"],
+        "stride": setting.get("stride", result["networks"][row["network"]]["output_stride"]),
         "longer side": setting["size"],
         "augmentation": _augmentation(setting),
         "keypoint AP": _ap(row["keypoints"], "AP"),
@@ -89,7 +107,15 @@ def _row(row: Row) -> Row:
         "large": _ap(row["keypoints"], "AP_large"),
         "mask AP": _ap(row["segmentation"], "AP"),
         "decoding, ms": f"{1e3 * seconds['decode'] / row['images']:.1f}",
+        "images": row["images"],
+        "commit": _commit(row.get("made") or row),
     }
+
+
+def _commit(made: Row) -> str | None:
+    """In short; a star where the code had changes that were not committed."""
+    commit = made.get("commit")
+    return f"`{commit[:7]}`{' *' if made.get('dirty') else ''}" if commit else None
 
 
 def _augmentation(setting: Row) -> str:
@@ -100,7 +126,9 @@ def _augmentation(setting: Row) -> str:
 def _order(row: Row) -> tuple[Any, ...]:
     setting = row["setting"]
     rules = ("paper", "tfjs", "bodypix", "coral").index(setting["rules"])
-    return row["network"], rules, setting["size"], len(setting.get("scales", [])), setting.get("tta", "")
+    finer = -setting.get("stride", 1000)
+    scales = len(setting.get("scales", []))
+    return row["network"], rules, finer, setting["size"], scales, setting.get("tta", ""), row["images"]
 
 
 def _ap(figures: Row, name: str) -> str | None:

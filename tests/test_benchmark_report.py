@@ -40,7 +40,8 @@ def scored(**about: Any) -> dict[str, Any]:
 
 def zoo_row(rules: str, keypoints: float, masks: float | None, **setting: Any) -> dict[str, Any]:
     figures = {"keypoints": {"AP": keypoints, "AP_medium": 0.1, "AP_large": 0.75}, "segmentation": {"AP": masks}}
-    about = {"network": "bodypix_075", "split": "val2017", "images": 10, "command": f"personlab evaluate {rules}"}
+    about = {"network": "bodypix_075", "split": "val2017", "images": 10, "command": f"personlab evaluate {rules}",
+             "made": HEADER}  # fmt: skip
     return about | figures | {
         "setting": {"rules": rules, "size": 801, **setting}, "seconds": {"network": 2.0, "decode": 0.0123}
     }  # fmt: skip
@@ -53,10 +54,10 @@ RESULTS = {
     "ladder": {"rows": [
         scored(fields=fields, stride=8, size=None, refinement_steps=2) for fields in ("true fields", "network")
     ]},
-    "zoo": HEADER | {
+    "zoo": {
         "networks": {"bodypix_075": {
             "file": "b.safetensors", "sha256": "ab" * 32, "bytes": 5_094_208, "backbone": "MobileNetV1",
-            "parameters": 1_271_670, "licence": "not recorded",
+            "output_stride": 16, "parameters": 1_271_670, "licence": "not recorded",
         }},
         "rows": [zoo_row("tfjs", 0.25, None), zoo_row("paper", 0.5, 0.125, tta="flip", scales=[961])],
     },
@@ -205,8 +206,9 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     written = report.parts(RESULTS)
     rows = written["zoo"].splitlines()
     assert rows[0] == "Scored on 10 images of val2017."
-    assert rows[4] == "| `bodypix_075` | paper | 801 | flip, and 961 | .500 | .100 | .750 | .125 | 1.2 |"
-    assert rows[5] == "| `bodypix_075` | tfjs | 801 | none | .250 | .100 | .750 | – | 1.2 |"
+    paper = "| `bodypix_075` | paper | 16 | 801 | flip, and 961 | .500 | .100 | .750 | .125 | 1.2 | `0123456` * |"
+    assert rows[4] == paper
+    assert rows[5] == "| `bodypix_075` | tfjs | 16 | 801 | none | .250 | .100 | .750 | – | 1.2 | `0123456` * |"
     assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 1.2 |"
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
