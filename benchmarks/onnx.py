@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.commands import told
 from personlab.cli.export import export
 from personlab.experiments.provenance import provenance
 from personlab.files import sha256, write_json
@@ -67,7 +67,7 @@ def compare(network: PersonLab, exported: Path, size: tuple[int, int], threads: 
     }  # fmt: skip
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Compare, print the table, and write JSON if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="embedded", help="network: a .safetensors, or embedded")
@@ -75,12 +75,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=None, help="default: one, and one a core")
     parser.add_argument("--turns", type=int, default=10, help=f"of {RUNS_A_TURN} runs each")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
+    words = list(sys.argv[1:] if given is None else given)
+    options = parser.parse_args(words)
     if options.turns < 1 or min(options.threads or [1]) < 1:
         parser.error("--turns and --threads must be at least 1")
     spin = os.environ.get("GOMP_SPINCOUNT")
     setting = [f"GOMP_SPINCOUNT={spin}"] if spin else []
-    about = provenance(shlex.join([*setting, "python", "-m", "benchmarks.onnx", *sys.argv[1:]]))
+    about = provenance(told([*setting, "python", "-m", "benchmarks.onnx", *words]))
     weights = weights_path(options.weights)
     network, _ = load_network(weights)
     if options.stride is not None:

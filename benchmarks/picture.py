@@ -1,11 +1,13 @@
 """Draw the picture at the top of the README: `python -m benchmarks.picture WEIGHTS --data-root COCO`.
 
-Images of COCO's val2017 under CC BY 2.0, which allows to show them changed with a word on where they are from.
+By the three lines that stand below it there. The images are of COCO's val2017 and under CC BY 2.0, which allows to show
+them changed with a word on where they are from; COCO names their pages, and not their photographers.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -20,18 +22,18 @@ PHOTOS = {
     "000000247917.jpg": "https://www.flickr.com/photo.gne?id=7205570594",
     "000000252219.jpg": "https://www.flickr.com/photo.gne?id=3232237447",
 }
-"""Images by name, with the pages of their photographers."""
+"""Images by name, with their pages at Flickr."""
 HEIGHT, GAP, WHITE = 360, 6, 255
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Predict, draw, and put side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", help="network, a .safetensors")
     parser.add_argument("--data-root", required=True, type=Path, help="folder of the data set, in COCO's layout")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "figures" / "people.jpg")
-    options = parser.parse_args()
-    predictor = load(options.weights, flip=True, scales=[961])
+    options = parser.parse_args(given)
+    predictor = load(options.weights, flip=True)
     drawn = []
     for name in PHOTOS:
         picture = predictor(options.data_root / "val2017" / name).draw()
