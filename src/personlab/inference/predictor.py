@@ -19,6 +19,7 @@ from personlab.data.warp import Resize
 from personlab.decoding import RULES, Decoder
 from personlab.errors import InputError
 from personlab.geometry import affine
+from personlab.inference.arguments import batch_of, checked_image
 from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
 from personlab.skeleton import Skeleton
@@ -145,13 +146,23 @@ class Predictor:
             image: `(height, width, 3)` uint8, RGB, or a file.
 
         Raises:
-            InputError: If the file cannot be read.
+            InputError: If the file cannot be read, or the array is no such image.
         """
-        pixels = read_image(image, upright=True) if isinstance(image, str | Path) else image
-        return self.predict_batch([pixels])[0]
+        return self.predict_batch([image])[0]
 
-    def predict_batch(self, images: Sequence[Image]) -> list[Prediction]:
-        """The people of each image; those of one size in pixels go through the network faster."""
+    def predict_batch(self, images: Sequence[Image | str | Path]) -> list[Prediction]:
+        """The people of each image; those of one size in pixels go through the network faster.
+
+        Args:
+            images: Images or files, as for one; for none of them the result is empty.
+
+        Raises:
+            InputError: If it is no list, a file cannot be read, or an array is no such image.
+        """
+        pixels = _pixels(images)
+        return self._predict(pixels) if pixels else []
+
+    def _predict(self, images: list[Image]) -> list[Prediction]:
         watch = Stopwatch()
         with watch.stage("network"):
             fields, matrices = self.fields(images)
@@ -165,13 +176,22 @@ class Predictor:
         ]
 
     @torch.inference_mode()
-    def fields(self, images: Sequence[Image]) -> tuple[Fields, NDArray[np.float64]]:
+    def fields(self, images: Sequence[Image | str | Path]) -> tuple[Fields, NDArray[np.float64]]:
         """The network's fields of a batch, with all augmentation merged, and the matrices that lead to their frame.
+
+        Args:
+            images: At least one, as for `predict_batch`.
 
         Returns:
             Fields in the frame of the first size, and `(image, 2, 3)` matrices, `image_xy` -> that frame.
+
+        Raises:
+            InputError: If there is no image, or one is bad.
         """
-        batches = [self._batch(images, side) for side in (self.size, *self.scales)]
+        pixels_of_each = _pixels(images)
+        if not pixels_of_each:
+            raise InputError("there is no image to make fields of; give one at least")
+        batches = [self._batch(pixels_of_each, side) for side in (self.size, *self.scales)]
         views, scales = [], []
         for side, batch in zip((self.size, *self.scales), batches, strict=True):
             pixels = batch.images.to(self.device)
@@ -247,6 +267,14 @@ def _open(path: Path, stride: int | None, device: str) -> tuple[FieldNetwork, di
     if stride is not None:
         network.set_output_stride(stride)
     return network.to(device), metadata
+
+
+def _pixels(images: Sequence[Image | str | Path]) -> list[Image]:
+    """Images in memory, read or checked."""
+    return [
+        read_image(image, upright=True) if isinstance(image, str | Path) else checked_image(image, f"images[{i}]")
+        for i, image in enumerate(batch_of(images))
+    ]
 
 
 def _sample(image: Image) -> Sample:

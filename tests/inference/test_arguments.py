@@ -1,0 +1,100 @@
+"""What the Python API refuses, and with what mend; and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from personlab.errors import InputError
+from personlab.inference import Predictor, load
+
+RGB = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+GREY = RGB[..., 0]
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return load("embedded", size=129)
+
+
+REFUSED = {
+    "float 0 to 1": (RGB / 255.0, "float64", "(255 * image).round().astype(numpy.uint8)"),
+    "float32 0 to 255": (RGB.astype(np.float32), "float32", "image.astype(numpy.uint8)"),
+    "16 bits": (RGB.astype(np.uint16) * 257, "uint16", "(image // 257).astype(numpy.uint8)"),
+    "bool": (RGB > 127, "bool", "255 * image.astype(numpy.uint8)"),
+    "int64": (RGB.astype(np.int64), "int64", "image.astype(numpy.uint8)"),
+    "grey": (GREY, "(70, 90)", "numpy.stack([image] * 3, axis=-1)"),
+    "grey with an axis": (GREY[..., None], "(70, 90, 1)", "image.repeat(3, axis=-1)"),
+    "alpha": (np.dstack([RGB, GREY]), "(70, 90, 4)", "image[..., :3]"),
+    "channels first": (RGB.transpose(2, 0, 1), "(3, 70, 90)", "image.transpose(1, 2, 0)"),
+    "a stack": (RGB[None], "(1, 70, 90, 3)", "predict_batch"),
+    "two channels": (RGB[..., :2], "(70, 90, 2)", "(height, width, 3)"),
+    "no rows": (RGB[:0], "(0, 90, 3)", "empty"),
+    "no columns": (RGB[:, :0], "(70, 0, 3)", "empty"),
+    "PIL": (Image.fromarray(RGB), "PIL.Image", 'numpy.asarray(image.convert("RGB"))'),
+    "tensor": (torch.from_numpy(RGB), "torch.Tensor of shape (70, 90, 3)", "permute(1, 2, 0)"),
+    "None": (None, "NoneType", "path of a file"),
+    "bytes": (b"\xff\xd8", "bytes", "path of a file"),
+    "list": (RGB.tolist(), "list", "such an array"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_no_rgb_image_is_refused_with_the_mend(predictor: Predictor, name: str) -> None:
+    image, *told = REFUSED[name]
+    with pytest.raises(InputError) as single:
+        predictor(image)
+    with pytest.raises(InputError) as second:
+        predictor.predict_batch([RGB, image])
+    with pytest.raises(InputError):
+        predictor.fields([image])
+    for text in told:
+        assert text in str(single.value)
+        assert text in str(second.value)
+    assert "\n" not in str(single.value)
+    assert str(single.value).startswith("images[0] ")
+    assert str(second.value).startswith("images[1] ")
+
+
+@pytest.mark.parametrize("mend", ["float", "16 bits", "grey", "PIL", "channels first"])
+def test_the_mends_mend(predictor: Predictor, mend: str) -> None:
+    # As the messages say; the pixels are those that were meant.
+    made = {
+        "float": (255 * (RGB / 255.0)).round().astype(np.uint8),
+        "16 bits": ((RGB.astype(np.uint16) * 257) // 257).astype(np.uint8),
+        "grey": np.stack([GREY] * 3, axis=-1),
+        "PIL": np.asarray(Image.fromarray(RGB).convert("RGB")),
+        "channels first": RGB.transpose(2, 0, 1).transpose(1, 2, 0),
+    }
+    image = predictor(made[mend]).image
+    np.testing.assert_array_equal(image, RGB if mend != "grey" else np.dstack([GREY] * 3))
+
+
+@pytest.mark.parametrize("images", [RGB, "photo.jpg", Path("photo.jpg"), None, 3, torch.zeros(1, 3, 9, 9)])
+def test_a_batch_is_a_list(predictor: Predictor, images: object) -> None:
+    with pytest.raises(InputError, match=r"a batch is a list of images or paths, got .*give \[image\]"):
+        predictor.predict_batch(images)  # type: ignore[arg-type]
+
+
+def test_a_batch_of_nothing_finds_nobody(predictor: Predictor) -> None:
+    assert predictor.predict_batch([]) == []
+    with pytest.raises(InputError, match="no image"):
+        predictor.fields([])
+
+
+def test_views_of_images_files_and_stacks_are_images(predictor: Predictor, synthetic: Path) -> None:
+    path = next((synthetic / "val2017").iterdir())
+    prediction = predictor(path)
+    assert len(prediction.people)
+    bgr = np.ascontiguousarray(prediction.image[..., ::-1])
+    bgr.setflags(write=False)
+    backwards = bgr[..., ::-1]  # what cv2.imread gives, turned to RGB: strides are negative
+    stack = np.stack([prediction.image] * 2)
+    for found in [*predictor.predict_batch([str(path), backwards]), *predictor.predict_batch(stack)]:
+        # Sums of a batch may be taken in another order.
+        np.testing.assert_allclose(found.people.keypoints, prediction.people.keypoints, atol=0.01)
+        assert found.draw().shape == prediction.image.shape
