@@ -113,7 +113,7 @@ def test_a_gpu_tells_its_memory(tmp_path: Path) -> None:
     (["--size", "[33, 33]"], "at least 65"),
     (["--scenes", "nowhere", "--people", "3"], "leave out --people, --stride, --size"),
     (["--rules", "[]"], "--rules is an empty list"), (["--engine", "[]"], "--engine is an empty list"),
-    (["--device", "abacus"], "--device abacus cannot be used"),
+    (["--device", "abacus"], "device abacus cannot be used"),
     ([*CROWD, "--weights", "nowhere.safetensors"], "nowhere.safetensors"),
 ])  # fmt: skip
 def test_bad_usage_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

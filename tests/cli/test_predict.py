@@ -253,7 +253,7 @@ def test_three_lines_from_a_photograph_to_a_picture(pictures, tmp_path) -> None:
         (["PICTURES", "--size", "1"], "2 pixels at least"),
         (["PICTURES", "--decoder.people", "1"], "no option 'people'"),
         (["PICTURES", "--stride", "16"], "output_stride 16"),
-        (["PICTURES", "--device", "nowhere"], "--device nowhere cannot be used"),
+        (["PICTURES", "--device", "nowhere"], "device nowhere cannot be used"),
         (["PICTURES", "--size", "null", "--scales", "193"], "need a size"),
         (["PICTURES", "--size", "257", "--scales", "193", "257"], "--scales 193 257, --size 257: 257 would be looked"),
     ],

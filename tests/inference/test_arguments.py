@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,3 +99,59 @@ def test_views_of_images_files_and_stacks_are_images(predictor: Predictor, synth
         # Sums of a batch may be taken in another order.
         np.testing.assert_allclose(found.people.keypoints, prediction.people.keypoints, atol=0.01)
         assert found.draw().shape == prediction.image.shape
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"scales": 961}, r"scales must be a list of whole numbers, such as \[961\], got 961"),
+        ({"scales": "961"}, "scales must be a list of whole numbers, got '961'"),
+        ({"scales": None}, "scales must be a list of whole numbers, got None"),
+        ({"scales": [193, "961"]}, r"scales\[1\] must be a whole number, got '961'"),
+        ({"scales": [961.5]}, r"scales\[0\] must be a whole number, got 961.5"),
+        ({"scales": [1]}, "2 pixels at least"),
+        ({"size": "801"}, "size must be a whole number, got '801'"),
+        ({"size": 801.5}, "size must be a whole number, got 801.5"),
+        ({"size": True}, "size must be a whole number, got True"),
+        ({"size": None, "scales": [193]}, "need a size"),
+        ({"flip": "none"}, "flip must be True or False, got 'none'"),
+        ({"stride": "8"}, "stride must be a whole number, got '8'"),
+        ({"stride": 8.0}, "stride must be a whole number, got 8.0"),
+        ({"stride": 5}, "output_stride 5"),
+        ({"rules": "nobody's"}, 'no rules "nobody\'s"; there are paper, tfjs, bodypix, coral'),
+        ({"rules": ["tfjs"]}, r"no rules \['tfjs'\]; there are paper"),
+        ({"device": "abacus"}, "device abacus cannot be used .*; give another, such as cpu"),
+        ({"device": 99}, "device 99 cannot be used"),
+        ({"device": None}, "device None cannot be used"),
+        ({"device": "meta"}, "device meta cannot be used"),
+        ({"scale": [961]}, "load has no argument 'scale'; did you mean 'scales'"),
+        ({"weight": "x.safetensors"}, "load has no argument 'weight'; did you mean 'weights'"),
+        ({"people": 3}, "no option 'people'; it has disk_radius_px"),
+        ({"skeleton": None}, "no option 'skeleton'"),
+        ({"max_people": "3"}, "max_people='3' is no whole number"),
+        ({"rules": "tfjs", "nms_radius_px": [20]}, "nms_radius_px=.* is no number"),
+    ],
+)
+def test_bad_arguments_of_load_are_told(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        load(**arguments)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is CUDA here")
+def test_cuda_that_is_not_there_is_told() -> None:
+    for name in ("cuda", "cuda:1", torch.device("cuda")):
+        with pytest.raises(InputError, match=r"device cuda.* cannot be used .*; give another, such as cpu"):
+            load("embedded", device=name)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    predictor = load(
+        size=np.int64(129), scales=np.array([193, 97]), flip=np.bool_(True), device=torch.device("cpu"),
+        max_people=np.int64(2), score_threshold=np.float32(0.5),
+    )  # fmt: skip
+    assert (predictor.size, predictor.scales, predictor.flip) == (129, (193, 97), True)
+    options = predictor.decoder.options
+    assert options["max_people"] == 2
+    assert options["score_threshold"] == 0.5
+    assert [type(options[name]) for name in ("max_people", "score_threshold")] == [int, float]

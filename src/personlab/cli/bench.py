@@ -14,11 +14,11 @@ import torch
 
 from personlab.cli import encode_bench, loader_bench, train_bench, tune
 from personlab.cli.decode import Rules, make_decoder
-from personlab.cli.devices import check_device
 from personlab.cli.options import choose_command, make_parser, write_result
 from personlab.decoding import Decoder
 from personlab.decoding.paper import Engine
 from personlab.decoding.rules.layout import read_fields
+from personlab.devices import check_device
 from personlab.errors import InputError
 from personlab.evaluation.scenes import SIZE, Scene, crowd_scene, times_ms
 from personlab.experiments.provenance import provenance

@@ -1,20 +1,5 @@
-"""Devices that commands may be told to work on."""
+"""The check of `--device`, where commands look for it."""
 
-from __future__ import annotations
+from personlab.devices import check_device
 
-import torch
-
-from personlab.errors import InputError
-
-
-def check_device(name: str) -> None:
-    """Check that something can be computed on a device.
-
-    Raises:
-        InputError: If it cannot.
-    """
-    try:
-        torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"--device {name} cannot be used ({reason}); give another, such as cpu") from error
+__all__ = ["check_device"]

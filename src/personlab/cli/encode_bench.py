@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from personlab.cli.devices import check_device
 from personlab.cli.options import make_parser, write_result
+from personlab.devices import check_device
 from personlab.encoding import Encoder
 from personlab.errors import InputError
 from personlab.evaluation.scenes import crowds, times_ms

@@ -63,6 +63,9 @@ class Decoder(ABC):
     def with_options(self, **changed: Any) -> Self:
         """The same decoder with other settings.
 
+        Args:
+            **changed: Options by name; numbers may be of Python or NumPy.
+
         Raises:
             InputError: If there is no such option or its value is wrong.
         """
@@ -70,6 +73,7 @@ class Decoder(ABC):
         if unknown:
             raise InputError(f"decoder: has no option {unknown[0]!r}; it has {', '.join(self.options)}")
         types = get_type_hints(type(self).__init__)
+        changed = {name: value.item() if isinstance(value, np.generic) else value for name, value in changed.items()}
         for name, value in changed.items():
             if not _fits(value, types[name]):
                 raise InputError(f"decoder: {name}={value!r} is no {_told(types[name])}")

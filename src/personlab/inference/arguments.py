@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,57 @@ def batch_of(images: object) -> list[Any]:
     if single or not isinstance(images, Iterable):
         raise InputError(f"a batch is a list of images or paths, got {_told(images)}; give [image] for a single one")
     return list(images)
+
+
+def whole_number(value: object, name: str) -> int:
+    """A whole number, of Python or NumPy.
+
+    Raises:
+        InputError: If it is anything else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise InputError(f"{name} must be a whole number, got {value!r}")
+    return int(value)
+
+
+def whole_numbers(values: object, name: str) -> tuple[int, ...]:
+    """The whole numbers of a list.
+
+    Raises:
+        InputError: If it is no list, or holds anything else.
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        example = f", such as [{values}]" if isinstance(values, int) else ""
+        raise InputError(f"{name} must be a list of whole numbers{example}, got {values!r}")
+    return tuple(whole_number(value, f"{name}[{i}]") for i, value in enumerate(values))
+
+
+def switch(value: object, name: str) -> bool:
+    """True or False.
+
+    Raises:
+        InputError: If it is anything else: "none" would be taken for True.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise InputError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
+def check_names(names: Iterable[str], known: Collection[str], elsewhere: Collection[str]) -> None:
+    """Find misspelt arguments among names that are meant for somebody else.
+
+    Args:
+        names: What was given.
+        known: The names of the arguments here.
+        elsewhere: The names that somebody else knows.
+
+    Raises:
+        InputError: If a name that nobody knows is nearly one of those here.
+    """
+    for name in names:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+        if name not in elsewhere and near:
+            raise InputError(f"load has no argument {name!r}; did you mean {near[0]!r}?")
 
 
 def _told(given: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from personlab.data.collate import collate
 from personlab.data.images import read_image
 from personlab.data.warp import Resize
 from personlab.decoding import RULES, Decoder
+from personlab.devices import check_device
 from personlab.errors import InputError
 from personlab.geometry import affine
-from personlab.inference.arguments import batch_of, checked_image
+from personlab.inference.arguments import batch_of, check_names, checked_image, switch, whole_number, whole_numbers
 from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
 from personlab.skeleton import Skeleton
@@ -99,7 +101,7 @@ class Predictor:
         flip: Also look at the mirrored image, at every size.
 
     Raises:
-        InputError: If sizes make no sense.
+        InputError: If sizes are no whole numbers or make no sense.
 
     Source: PersonLab, section 4 (one scale, several scales, flipping).
     """
@@ -113,6 +115,8 @@ class Predictor:
         flip: bool = False,
     ) -> None:
         """See the class."""
+        size = None if size is None else whole_number(size, "size")
+        scales = whole_numbers(scales, "scales")
         if scales and size is None:
             raise InputError("several scales need a size that the first of them has: give --size")
         if any(side is not None and side < 2 for side in (size, *scales)):
@@ -127,7 +131,7 @@ class Predictor:
         self.decoder = decoder
         self.size = size
         self.scales = tuple(scales)
-        self.flip = flip
+        self.flip = switch(flip, "flip")
 
     @property
     def device(self) -> torch.device:
@@ -218,7 +222,7 @@ def load(
     scales: Sequence[int] = (),
     flip: bool = False,
     stride: int | None = None,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     **options: object,
 ) -> Predictor:
     """A predictor from a file of weights.
@@ -235,12 +239,12 @@ def load(
         **options: Options of the decoder that differ from those of the file or of the rules.
 
     Raises:
-        InputError: If the file, the rules or an option is bad.
+        InputError: If the file, the rules, the device, an argument or an option is bad.
     """
     path = weights_path(str(weights))
-    network, metadata = _open(path, stride, device)
-    if rules is not None and rules not in RULES:
+    if rules is not None and rules not in tuple(RULES):
         raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
+    network, metadata = _open(path, None if stride is None else whole_number(stride, "stride"), str(device))
     decoder: Decoder = decoder_of(metadata, path)
     if rules not in (None, "paper"):
         kind: Any = RULES[str(rules)]
@@ -248,6 +252,7 @@ def load(
         network.set_refinements(0)  # released decoders refine offsets themselves, as they go
     if "masks" in decoder.options and not {"segmentation", "long_offsets"} <= set(heads_of(metadata, path)):
         decoder = decoder.with_options(masks=False)
+    check_names(options, inspect.signature(load).parameters, decoder.options)
     return Predictor(network, decoder.with_options(**options), size, scales, flip)
 
 
@@ -263,6 +268,7 @@ def _open(path: Path, stride: int | None, device: str) -> tuple[FieldNetwork, di
                 f"another with `personlab export --stride {stride}`"
             )
         return exported, exported.metadata
+    check_device(device)
     network, metadata = load_network(path)
     if stride is not None:
         network.set_output_stride(stride)
