@@ -6,6 +6,7 @@ import pytest
 import torch
 from jsonargparse import ArgumentParser
 
+from personlab.data.warp import MEAN_COLOUR
 from personlab.errors import InputError
 from personlab.network import MobileNetV2, PersonLab, ResNet
 from personlab.skeleton import Skeleton
@@ -62,6 +63,17 @@ def test_images_are_normalised_inside() -> None:
     assert not any("mean" in name or "std" in name for name in network.heads.state_dict())
     assert set(network.state_dict()) == set(plain.state_dict())
     assert {"mean", "std", "edge_targets"}.isdisjoint(network.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("colours", "seen"),
+    [({}, [0, 0, 0]), ({"mean": (127.5,) * 3, "std": (127.5,) * 3}, [-0.03, -0.09, -0.18])],
+    ids=["ImageNet", "released"],
+)
+def test_what_networks_see_beside_an_image_is_what_is_told(colours: dict[str, tuple[float, ...]], seen) -> None:
+    beside = torch.tensor(MEAN_COLOUR).view(1, 3, 1, 1)
+    found = tiny(**colours)._normalised(beside.expand(1, 3, 9, 9))
+    torch.testing.assert_close(found[0, :, 0, 0], torch.tensor(seen, dtype=torch.float32), atol=0.01, rtol=0)
 
 
 @pytest.mark.parametrize("size", [(32, 33), (33, 40), (34, 33)])

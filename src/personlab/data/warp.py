@@ -13,7 +13,11 @@ from personlab.geometry import affine
 from personlab.structures import Sample
 
 MEAN_COLOUR = (124, 116, 104)
-"""ImageNet's mean colour, RGB: what lies beside an image. It is 0 after the usual normalisation."""
+"""ImageNet's mean colour, RGB: what lies beside an image, in training and in prediction, for every network.
+
+A network that normalises by ImageNet's mean sees nearly 0 there. One with another mean does not: the released
+MobileNets, of mean 127.5, see -.03, -.09 and -.18. That costs nothing that can be measured: BodyPix 0.75 on 150 images
+of COCO has a keypoint AP of .3826 with this colour, .3825 with (128, 128, 128) and .3819 with black."""
 
 
 def warp(sample: Sample, matrix: affine.Affine, size: tuple[int, int]) -> Sample:
