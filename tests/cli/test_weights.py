@@ -129,6 +129,8 @@ def test_heads_that_are_not_there_are_told(tmp_path, capsys) -> None:
     assert "heatmaps: 17 channels\n" in text
     assert "segmentation: 1 channels, not in the released network: zero\n" in text
     assert "unknown; see where the file came from\n" in text
+    assert "output strides  2, 4, 8, 16, 32 (what it can run at, by the same weights)\n" in text
+    assert "missing         0 tensors of the network are not in the file\n" in text
 
 
 def test_an_imagenet_file_becomes_a_backbone(tmp_path, capsys) -> None:

@@ -130,7 +130,7 @@ def test_a_table_tells_each_part(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     row = next(line.split() for line in lines if line.lstrip().startswith("heads.heatmaps "))
     assert row == ["heads.heatmaps", "2", "3", "of", "4", "channels,", "by", "name"]
     row = next(line.split() for line in lines if line.lstrip().startswith("mid_heads.heatmaps "))
-    assert row == ["mid_heads.heatmaps", "2"]
+    assert row == ["mid_heads.heatmaps", "2", "not", "in", "the", "file"]
     assert any("mean [123.675, 116.28, 103.53], this network has [127.5, 127.5, 127.5]" in line for line in lines)
 
 

@@ -131,6 +131,10 @@ def _as_text(found: dict[str, Any]) -> str:
         elif name == "architecture":
             of_backbone = value["init_args"].get("backbone", value)
             rows += [("backbone's", f"{key}: {told}") for key, told in of_backbone["init_args"].items()]
+        elif name == "output_strides":
+            rows.append((label, f"{', '.join(map(str, value))} (what it can run at, by the same weights)"))
+        elif name == "missing":
+            rows.append((label, f"{value} tensors of the {found['holds']} are not in the file"))
         elif isinstance(value, dict):
             rows += [(label, f"{key}: {json.dumps(told).strip(chr(34))}") for key, told in value.items()]
         else:

@@ -18,6 +18,7 @@ from personlab.weights.onnx_file import ONNX_SUFFIX
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
 _COUNTER = "num_batches_tracked"
+_LACKING = "not in the file"
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class LoadReport:
     def rows(self) -> list[tuple[str, int, int, int, int, str]]:
         """What became of each part of the network: its name, tensors loaded, in part, skipped, missing, and why.
 
-        Parts are the backbone and each head (`heads.short_offsets`), in the order in which they came.
+        Parts are the backbone and each head (`heads.short_offsets`), in the order in which they came. A tensor that the
+        file has, but not so that it fits, is both skipped and missing.
         """
         counts: dict[str, list[int]] = {}
         reasons: dict[str, dict[str, None]] = {}
@@ -61,7 +63,7 @@ class LoadReport:
             for name in names:
                 part = _part(name)
                 counts.setdefault(part, [0, 0, 0, 0])[column] += 1
-                why = self.partial.get(name) or self.skipped.get(name)
+                why = self.partial.get(name) or self.skipped.get(name) or (_LACKING if names is self.missing else None)
                 if why:
                     reasons.setdefault(part, {})[why] = None
         return [(part, *_four(row), "; ".join(reasons.get(part, ()))) for part, row in counts.items()]
