@@ -51,7 +51,7 @@ check: setup  ## lint, format and types
 	@echo "== ruff, format, mypy =="
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: setup  ## time decoding, and rewrite the tables of README and docs (SCENES=FOLDER of fields, SCENES= for made-up crowds)
+bench: setup  ## time decoding, and rewrite the tables of README and docs (SCENES=FOLDER of fields, SCENES= for synthetic crowds)
 	@$(BIN)/personlab bench decode $(if $(SCENES),--scenes $(SCENES)) --json $(RESULTS)/decode.json
 	@$(BIN)/python -m benchmarks.report
 

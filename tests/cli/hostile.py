@@ -126,9 +126,9 @@ def make_good(folder: Path) -> Good:
     save("one_bit.tif", plain.convert("1"), (None, WHITE, None, WHITE))
     save("fractions.tif", Image.fromarray(np.asarray(grey).astype(np.float32) / 255), GREYS)
     save("pages.tif", plain, save_all=True, append_images=[Image.new("RGB", (9, 9))])
-    for ending in ("gif", "webp", "png"):
-        options = {"lossless": True} if ending == "webp" else {}
-        save(f"moves.{ending}", plain, save_all=True, append_images=[Image.new("RGB", plain.size)], **options)
+    for extension in ("gif", "webp", "png"):
+        options = {"lossless": True} if extension == "webp" else {}
+        save(f"moves.{extension}", plain, save_all=True, append_images=[Image.new("RGB", plain.size)], **options)
     write("sixteen.bmp", bmp(16, _five_bits(quarters())[::-1].tobytes()))
     for turn, order in UPRIGHT.items():
         exif = Image.Exif()
@@ -165,14 +165,14 @@ def _five_bits(image: np.ndarray) -> np.ndarray:
 
 
 def _encoded() -> dict[str, bytes]:
-    """One image by the name of its format's ending."""
+    """One image by the name of its format's extension."""
     small = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     image = Image.fromarray(np.asarray(cv2.resize(small, (300, 200))))
     kinds = {"jpg": "JPEG", "png": "PNG", "webp": "WEBP", "tif": "TIFF", "bmp": "BMP", "gif": "GIF", "ppm": "PPM"}
-    files = {ending: io.BytesIO() for ending in kinds}
-    for ending, file in files.items():
-        image.save(file, kinds[ending])
-    return {ending: file.getvalue() for ending, file in files.items()}
+    files = {extension: io.BytesIO() for extension in kinds}
+    for extension, file in files.items():
+        image.save(file, kinds[extension])
+    return {extension: file.getvalue() for extension, file in files.items()}
 
 
 def _cut() -> dict[str, bytes]:
@@ -202,9 +202,9 @@ def _files() -> dict[str, tuple[bytes, str]]:
         "program.jpg": (noise, "not an image"),
         "markers.jpg": (b"\xff\xd8" + b"\xff" * 50_000, "cut|decoded"),
         "postscript.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0", "not an image"),
-        "notes.txt": (b"x", "by its ending"),
-        "list.json": (b"{}", "by its ending"),
-        "all.zip": (b"PK", "by its ending"),
+        "notes.txt": (b"x", "by its extension"),
+        "list.json": (b"{}", "by its extension"),
+        "all.zip": (b"PK", "by its extension"),
         "zero.mp4": (b"", "no frame"),
         "text.avi": (b"no film", "no frame"),
         "bytes.mkv": (noise, "no frame"),

@@ -40,21 +40,21 @@ def _rle(mask: np.ndarray) -> dict[str, Any]:
 
 
 class Finder:
-    """Finds the same people, told in the frame of the image, in every cutting."""
+    """Finds the same people, told in the frame of the image, in every crop."""
 
     def __init__(self, poses: list[np.ndarray], masks: list[np.ndarray] | None, scores: list[float]) -> None:
         self.poses, self.masks, self.scores = poses, masks, scores
         self.sizes: list[tuple[int, int]] = []
 
     def of(self, person: np.ndarray, **options: Any) -> Imputer:
-        """An imputer for a person; like a predictor, it is given pixels alone, so it is told the cutting's place."""
-        self.cutting = cut_out(np.zeros((H, W, 3), np.uint8), person, options.get("enlarge", 2.0))
+        """An imputer for a person; like a predictor, it is given pixels alone, so it is told the crop's place."""
+        self.crop = cut_out(np.zeros((H, W, 3), np.uint8), person, options.get("enlarge", 2.0))
         return Imputer(self, **options)
 
     def __call__(self, image: np.ndarray) -> Prediction:
         self.sizes.append(image.shape[:2])
-        assert image.shape == self.cutting.image.shape
-        dx, dy = (-self.cutting.image_to_crop[:, 2]).astype(int)
+        assert image.shape == self.crop.image.shape
+        dx, dy = (-self.crop.image_to_crop[:, 2]).astype(int)
         rows, columns = slice(dy, dy + image.shape[0]), slice(dx, dx + image.shape[1])
         poses = np.array(self.poses, np.float32).reshape(-1, 17, 3) - np.array([dx, dy, 0], np.float32)
         masks = None if self.masks is None else [_rle(mask[rows, columns]) for mask in self.masks]
@@ -65,12 +65,12 @@ PERSON, NEIGHBOUR = (40, 30, 20, 40), (64, 28, 20, 40)
 IMAGE = np.zeros((H, W, 3), np.uint8)
 
 
-def test_the_cutting_is_a_part_of_the_image_with_a_margin_on_each_side() -> None:
+def test_the_crop_is_a_part_of_the_image_with_a_margin_on_each_side() -> None:
     image = np.random.default_rng(0).integers(0, 256, (H, W, 3), dtype=np.uint8)
     mask = _rectangle(40, 30, 10, 20)
-    cutting = cut_out(image, mask, enlarge=2.0)
-    np.testing.assert_array_equal(cutting.image, image[20:60, 30:60])  # half of 20 pixels beyond each side
-    np.testing.assert_array_equal(cutting.label_map[..., FIRST], mask[20:60, 30:60])
+    crop = cut_out(image, mask, enlarge=2.0)
+    np.testing.assert_array_equal(crop.image, image[20:60, 30:60])  # half of 20 pixels beyond each side
+    np.testing.assert_array_equal(crop.label_map[..., FIRST], mask[20:60, 30:60])
     np.testing.assert_array_equal(cut_out(image, mask, enlarge=1.0).image, image[30:50, 40:50])
     np.testing.assert_array_equal(cut_out(image, mask, enlarge=100.0).image, image)
     corner = cut_out(image, _rectangle(0, 0, 4, 6), enlarge=2.0)
@@ -82,31 +82,31 @@ def test_the_cutting_is_a_part_of_the_image_with_a_margin_on_each_side() -> None
     x=st.integers(0, W - 9), y=st.integers(0, H - 9), w=st.integers(1, 9), h=st.integers(1, 9),
     enlarge=st.floats(1, 6), u=st.floats(0, 1), v=st.floats(0, 1),
 )  # fmt: skip
-def test_places_come_back_from_the_cutting(x, y, w, h, enlarge, u, v) -> None:
-    cutting = cut_out(IMAGE, _rectangle(x, y, w, h), enlarge)
-    height, width = cutting.image.shape[:2]
+def test_places_come_back_from_the_crop(x, y, w, h, enlarge, u, v) -> None:
+    crop = cut_out(IMAGE, _rectangle(x, y, w, h), enlarge)
+    height, width = crop.image.shape[:2]
     place_xy = np.array([x + u * (w - 1), y + v * (h - 1)])
-    inside_xy = affine.apply(cutting.image_to_crop, place_xy)
+    inside_xy = affine.apply(crop.image_to_crop, place_xy)
     assert (inside_xy >= 0).all()
     assert (inside_xy <= [width - 1, height - 1]).all()
-    np.testing.assert_allclose(affine.apply(affine.invert(cutting.image_to_crop), inside_xy), place_xy, atol=1e-9)
+    np.testing.assert_allclose(affine.apply(affine.invert(crop.image_to_crop), inside_xy), place_xy, atol=1e-9)
 
 
 @pytest.mark.parametrize(("shrink", "atol"), [(1.0, 1e-4), (0.5, 0.3), (0.2, 1.0)])
-def test_what_is_seen_in_the_cutting_is_told_in_the_image(shrink: float, atol: float) -> None:
-    """Three coloured spots, found by their colour, wherever and however large they are in the cutting."""
+def test_what_is_seen_in_the_crop_is_told_in_the_image(shrink: float, atol: float) -> None:
+    """Three coloured spots, found by their colour, wherever and however large they are in the crop."""
     image, spots_xy = np.zeros((H, W, 3), np.uint8), [(45, 38), (55, 47), (49, 60)]
     for channel, (x, y) in enumerate(spots_xy):
         image[y - 3 : y + 4, x - 3 : x + 4, channel] = 255
 
-    def find(cutting: np.ndarray) -> Prediction:
-        rows, columns = np.indices(cutting.shape[:2])
-        others = np.stack([np.delete(cutting, c, axis=-1).max(axis=-1) for c in range(3)], -1).astype(float)
-        spots = np.maximum(cutting - others - 25, 0)  # a grey rim is what lies beside the image
+    def find(crop: np.ndarray) -> Prediction:
+        rows, columns = np.indices(crop.shape[:2])
+        others = np.stack([np.delete(crop, c, axis=-1).max(axis=-1) for c in range(3)], -1).astype(float)
+        spots = np.maximum(crop - others - 25, 0)  # a grey rim is what lies beside the image
         places = [((columns * spots[..., c]).sum(), (rows * spots[..., c]).sum()) for c in range(3)]
         places = [(x / spots[..., c].sum(), y / spots[..., c].sum(), 1.0) for c, (x, y) in enumerate(places)]
         pose = np.array([*places, *[(*places[0][:2], 0.0)] * 14], np.float32)
-        return Prediction(cutting, People(pose[None], np.ones(1, np.float32)), {}, COCO)
+        return Prediction(crop, People(pose[None], np.ones(1, np.float32)), {}, COCO)
 
     found = Imputer(find, min_fit=0.0)(image, _rectangle(*PERSON), shrink)
     assert found is not None

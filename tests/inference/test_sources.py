@@ -101,12 +101,12 @@ def test_what_is_not_there_is_told(tmp_path, source) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "ending", "expected"),
+    ("mode", "extension", "expected"),
     [("L", "png", (90, 90, 90)), ("RGBA", "png", (200, 100, 50)), ("P", "png", None), ("I;16", "png", (78, 78, 78)),
      ("CMYK", "jpg", None), ("1", "png", None)],
 )  # fmt: skip
-def test_odd_colour_modes_become_rgb(tmp_path, mode, ending, expected) -> None:
-    path = tmp_path / f"image.{ending}"
+def test_odd_colour_modes_become_rgb(tmp_path, mode, extension, expected) -> None:
+    path = tmp_path / f"image.{extension}"
     if mode == "I;16":
         cv2.imwrite(str(path), np.full((6, 8), 20000, np.uint16))
     elif mode == "L":

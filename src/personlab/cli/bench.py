@@ -55,7 +55,7 @@ def decode(words: list[str]) -> int:
     )
     some = int | list[int] | None
     parser.add_argument(
-        "--scenes", type=str | None, default=None, help="folder of fields (.npz); default: made-up crowds"
+        "--scenes", type=str | None, default=None, help="folder of fields (.npz); default: synthetic crowds"
     )
     parser.add_argument("--people", type=some, default=None, help=f"sizes of the crowds; default: {list(PEOPLE)}")
     parser.add_argument("--stride", type=some, default=None, help=f"their output strides; default: {list(STRIDES)}")
@@ -72,7 +72,7 @@ def decode(words: list[str]) -> int:
         "--batch", type=int | None, default=None, help="images decoded at once, times are for one; default: the threads"
     )
     parser.add_argument("--weights", type=str, default="embedded", help="network to time: embedded, none or its file")
-    parser.add_argument("--runs", type=int, default=15, help="the median of so many is told")
+    parser.add_argument("--runs", type=int, default=15, help="runs; their median is reported")
     options = parser.parse_args(words)
     options.threads = _several(options.threads, (1, 2) if options.device == "cpu" else (1,))
     counts = {"runs": [options.runs], "threads": options.threads, "batch": _several(options.batch, (1,))}
@@ -106,7 +106,7 @@ def load_scenes(
     strides: int | Sequence[int] | None = None,
     size: Sequence[int] | None = None,
 ) -> list[Scene]:
-    """The fields of a folder, or made-up crowds.
+    """The fields of a folder, or synthetic crowds.
 
     Args:
         folder: Where the fields (`.npz`) lie; None for crowds.
@@ -131,7 +131,7 @@ def load_scenes(
         raise InputError("--scenes: fields have people, stride and size already; leave out --people, --stride, --size")
     paths = sorted(Path(folder).glob("*.npz"))
     if not paths:
-        raise InputError(f"{folder}: holds no .npz of fields; leave --scenes out for made-up ones")
+        raise InputError(f"{folder}: holds no .npz of fields; leave --scenes out for synthetic ones")
     return [Scene(path.stem, _people_in(path), read_fields(path)) for path in paths]
 
 

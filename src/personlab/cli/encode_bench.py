@@ -41,7 +41,7 @@ def run(words: list[str]) -> int:
     parser.add_argument(
         "--threads", type=int | list[int] | None, default=None, help="default: 1 and all; 1 on any device but the CPU"
     )
-    parser.add_argument("--runs", type=int, default=31, help="the median of so many is told")
+    parser.add_argument("--runs", type=int, default=31, help="runs; their median is reported")
     options = parser.parse_args(words)
     every = sorted({1, os.cpu_count() or 1}) if options.device == "cpu" else [1]
     asked = {name: getattr(options, name) for name in ("people", "batch", "stride", "runs", "size")}

@@ -70,13 +70,13 @@ def _parser() -> Any:
     parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
     parser.add_output("-o", "--output", type=str, required=True, help="annotation file to write")
     add_network_options(parser)
-    parser.set_defaults({"size": 321})  # of the cutting: a person is half as long
-    parser.add_argument("--min_size", type=int, default=16, help="pixels of the longer side; smaller people are left")
-    parser.add_argument("--enlarge", type=float, default=2.0, help="how much more than the person is cut out, 1: tight")
+    parser.set_defaults({"size": 321})  # of the crop: a person is half as long
+    parser.add_argument("--min_size", type=int, default=16, help="pixels of the longer side; skip smaller people")
+    parser.add_argument("--enlarge", type=float, default=2.0, help="margin around the box: (N - 1) / 2 longer sides")
     parser.add_argument("--min_score", type=float, default=0.2, help="poses with a lower score are not looked at")
     parser.add_argument("--min_fit", type=float, default=0.3, help="people whose best pose fits less are refused")
-    parser.add_argument("--keypoint_score", type=float, default=0.1, help="lower keypoints are not labelled")
-    parser.add_argument("--tolerance", type=float, default=0.05, help="how far outside the mask; part of its length")
+    parser.add_argument("--keypoint_score", type=float, default=0.1, help="keypoints that score less are not labelled")
+    parser.add_argument("--tolerance", type=float, default=0.05, help="how far outside the mask, in longer sides")
     parser.add_argument("--check", type=int, default=0, help="compare with the truth on so many people with keypoints")
     return parser
 

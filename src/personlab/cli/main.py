@@ -35,7 +35,7 @@ COMMANDS = {
         "personlab.cli.bench",
         "time a stage (bench loader, encode, train, decode), or tune the decoder: bench tune",
     ),
-    "oracle": ("personlab.cli.oracle", "score the decoder on the true fields: the bound set by encoding and decoding"),
+    "oracle": ("personlab.cli.oracle", "score the decoder on true fields: the upper bound of encoding and decoding"),
     "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, browse, impute"),
     "weights": (
         "personlab.cli.weights",

@@ -67,7 +67,7 @@ def _parser() -> ArgumentParser:
     )  # fmt: skip
     ladder.add_argument("--noise_px", type=str, default="", help="noise on true offsets, pixels; several: 2,4,8")
     ladder.add_argument("--noise_logits", type=str, default="", help="noise on true heatmaps and segmentation")
-    ladder.add_argument("--noise_correlation_px", type=float, default=32.0, help="over how far errors are alike")
+    ladder.add_argument("--noise_correlation_px", type=float, default=32.0, help="correlation length of the noise")
     parser.add_output(
         "--draw", group=ladder, type=str | None, default=None, help="draw the ladder to this picture (.png, .svg)"
     )

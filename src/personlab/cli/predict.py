@@ -40,7 +40,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--batch", type=int, default=1, help="images of one size that go through the network together")
     parser.add_argument("--draw", type=bool, default=True, help="draw people into pictures and (silent) videos")
     parser.add_argument(
-        "--draw_threshold", type=float, default=SCORE_THRESHOLD, help="least score drawn; the results keep everybody"
+        "--draw_threshold", type=float, default=SCORE_THRESHOLD, help="minimum score drawn; the results keep everybody"
     )
     parser.add_argument("--max_frames", type=int | None, default=None, help="of each video or camera")
     options = parser.parse_args(words[1:])

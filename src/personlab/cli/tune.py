@@ -53,7 +53,7 @@ def run(words: list[str]) -> int:
     parser.add_argument("--grid", type=bool, default=False, help="all combinations, not one option at a time")
     parser.add_argument("--masks", type=bool, default=True, help="score masks too, which takes longer")
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
-    parser.add_argument("--cache", type=str, default="runs/fields", help="folder that fields are kept in")
+    parser.add_argument("--cache", type=str, default="runs/fields", help="folder that fields are cached in")
     options = parser.parse_args(words)
     varied: dict[str, list[Any]] = {}
     for name, values in map(_parse, options.vary):
@@ -114,7 +114,7 @@ def _cached_fields(options: Any, network: PersonLab, weights: Path) -> FieldCach
     if cache.complete:
         logger.info("fields: from %s", cache.folder)
         return cache
-    logger.info("fields: running the network, kept in %s", cache.folder)
+    logger.info("fields: running the network, cached in %s", cache.folder)
     batches = annotated_batches(
         options.data.root,
         options.split,

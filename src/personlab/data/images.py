@@ -37,7 +37,7 @@ def read_image(path: str | Path, size: tuple[int, int] | None = None, upright: b
     """Read an image, as it is stored or as it is looked at.
 
     Args:
-        path: The file; its content says what it is, not its ending. Grey images become three equal channels, 16 bits a
+        path: The file; its content decides, not its extension. Grey images become three equal channels, 16 bits a
             channel become 8, numbers from 0 to 1 become 0 to 255, CMYK and palettes become RGB, what is transparent
             lies on white. Of several pictures in one file (GIF, TIFF, WebP, PNG) the first is read.
         size: (height, width) that the image must have; None accepts any.
@@ -134,7 +134,7 @@ def _read_other(path: str | Path, data: bytes, upright: bool) -> Pixels:
         with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=formats) as image:
             _check_size(path, *image.size, MAX_PIXELS)
             try:
-                if image.format == "PNG":  # Pillow does not compare the check sums of pixels unless asked to
+                if image.format == "PNG":  # Pillow does not compare the checksums of pixels unless asked to
                     Image.open(io.BytesIO(data), formats=["PNG"]).verify()
                 image.load()
             except Exception as error:  # decoders of hostile bytes raise anything

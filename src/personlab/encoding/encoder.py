@@ -43,7 +43,7 @@ class Encoder:
         complete_tree: Give unlabelled keypoints offsets of all three kinds as if they were labelled, but no heatmap, at
             the cell nearest to their inferred place. Without, offsets there are left to the network, and where it has
             not learnt a sensible answer from others the tree breaks: true fields alone lose a seventh of their AP.
-            Meant for the bound of true fields and for learning a few images by heart.
+            Meant for the upper bound by true fields and for overfitting a few images.
         area_segmentation: Average the masks over a window of the stride's size (odd, so that a flip changes nothing);
             otherwise read them at the cell's pixel.
 

@@ -1,4 +1,4 @@
-"""How sure a difference of average precision is: two evaluations of the same images, resampled together."""
+"""Confidence intervals of differences of average precision: two evaluations of the same images, resampled together."""
 
 from __future__ import annotations
 

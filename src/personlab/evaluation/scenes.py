@@ -17,7 +17,7 @@ from personlab.geometry.cells import valid_size
 from personlab.structures import FIRST, MAX_PEOPLE, Batch, Fields
 
 SIZE = (481, 641)
-"""(height, width) of made-up crowds, in pixels, where no other is asked for."""
+"""(height, width) of synthetic crowds, in pixels, where no other is asked for."""
 MIN_SIZE = 65
 """Fewest pixels a crowd's image may be high or wide: people of a few pixels say nothing."""
 STANDING = np.array(

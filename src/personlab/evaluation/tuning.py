@@ -1,4 +1,4 @@
-"""Options of a decoder against average precision and time, on fields that are kept."""
+"""Options of a decoder against average precision and time, on cached fields."""
 
 from __future__ import annotations
 

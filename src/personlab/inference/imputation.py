@@ -43,14 +43,14 @@ class Imputation:
 class Imputer:
     """Finds the keypoints of one person by its mask.
 
-    The person is cut out with the surroundings, and everybody in the cutting is found, at whatever size the predictor
+    The person is cropped with the surroundings, and everybody in the crop is found, at whatever size the predictor
     resizes images to: a small person becomes a large one. The pose that fits the mask best is taken, or none.
 
     Args:
         predictor: Finds people in an image, such as a `Predictor` with a small `size`.
-        enlarge: How many times the box's longer side the cutting is high and wide beyond a tight one: on each side it
+        enlarge: How many times the box's longer side the crop is high and wide beyond a tight one: on each side it
             has a margin of (enlarge - 1) / 2 longer sides, as far as the image reaches.
-        min_score: Poses with a lower score are not looked at. Soft-NMS leaves doubles of a pose without a score.
+        min_score: Poses with a lower score are not looked at. Soft-NMS leaves duplicate detections hardly any score.
         min_fit: The best pose is refused below this fit.
         keypoint_score: Keypoints with a lower score are not labelled.
         tolerance: How far from the mask a keypoint may lie to be labelled and to count as inside, as a part of the
@@ -94,24 +94,24 @@ class Imputer:
         Args:
             image: `(height, width, 3)` uint8, RGB.
             mask: `(height, width)` of the person in it.
-            shrink: Look at a cutting made smaller by this factor (1 or less), as though the person were as small.
+            shrink: Look at a crop made smaller by this factor (1 or less), as though the person were as small.
 
         Returns:
             The best pose, or None if no pose is good enough.
         """
-        cutting = cut_out(image, mask, self.enlarge)
+        crop = cut_out(image, mask, self.enlarge)
         if shrink < 1:
-            cutting = Resize(factor=shrink)(cutting)
-        here = cutting.label_map[..., FIRST] > 0
+            crop = Resize(factor=shrink)(crop)
+        here = crop.label_map[..., FIRST] > 0
         if not here.any():
             return None
-        prediction = self.predictor(cutting.image)
+        prediction = self.predictor(crop.image)
         self.watch.add(prediction.seconds)
         with self.watch.stage("fit"):
-            return self._best(prediction.people, here, affine.invert(cutting.image_to_crop), image.shape[:2])
+            return self._best(prediction.people, here, affine.invert(crop.image_to_crop), image.shape[:2])
 
     def _best(self, people: People, mask: Mask, to_image: affine.Affine, size: tuple[int, int]) -> Imputation | None:
-        """The pose that fits a mask best, both in the frame of the cutting."""
+        """The pose that fits a mask best, both in the frame of the crop."""
         able = np.flatnonzero(people.scores >= self.min_score)
         if not len(able):
             return None

@@ -55,7 +55,7 @@ def imputation_quality(checked: Checked) -> dict[str, Any]:
     """How near imputed keypoints come to those that humans labelled.
 
     People with keypoints are larger than those without: COCO's annotators labelled hardly anybody below 32 x 32 pixels.
-    So everybody is imputed twice: as they are, and from a cutting that is shrunk until the person is as large
+    So everybody is imputed twice: as they are, and from a crop that is shrunk until the person is as large
     as somebody who is to be imputed, drawn by chance. The second is what to expect of the imputed file.
 
     Args:

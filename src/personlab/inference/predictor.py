@@ -130,7 +130,7 @@ class Predictor:
         self.network = network
         self.decoder = decoder
         self.size = size
-        self.scales = tuple(scales)
+        self.scales = scales
         self.flip = switch(flip, "flip")
 
     @property

@@ -28,7 +28,7 @@ COUNTED_SUFFIXES = (".mp4", ".avi", ".mov", ".m4v")
 """Videos whose files tell how many frames they have; others only give an estimate."""
 CAMERA = re.compile(r"camera(?::(\d{1,4}))?")
 _MAX_NAME_BYTES = 200
-"""File systems allow 255, from which an ending and the marks of an unfinished file must be taken."""
+"""File systems allow 255, from which an extension and the marks of an unfinished file must be taken."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Frame:
 
     Attributes:
         path: File it is from; of a camera, `camera:N`.
-        name: What its results are called, without an ending: its path below the folder that was named.
+        name: What its results are called, without an extension: its path below the folder that was named.
         image: `(height, width, 3)` uint8, RGB; None if it cannot be had.
         problem: Why not, in one line.
         position: Number of the frame in its video; None for images.
@@ -60,9 +60,9 @@ def expand(sources: Sequence[str], leave_out: Path | None = None) -> list[tuple[
         leave_out: A folder below one of these that is not searched, as that of the results.
 
     Returns:
-        (path, name) pairs. What of a folder is no image or video by its ending is among them, and so are folders that
-        cannot be listed or are links to places outside, so that they can be told as skipped. Hidden files are not, and
-        neither are links to folders that are searched anyway. No two names are equal, also where capitals do not
+        (path, name) pairs. What of a folder is no image or video by its extension is among them, and so are folders
+        that cannot be listed or are links to places outside, so that they can be told as skipped. Hidden files are not,
+        and neither are links to folders that are searched anyway. No two names are equal, also where capitals do not
         count, and none is the path of a folder that another needs.
 
     Raises:
@@ -113,7 +113,7 @@ def frames(path: str, name: str) -> Generator[Frame]:
         told = "a link to a folder elsewhere; name that one, too" if os.path.islink(path) else "cannot be listed"
         problem = f"{path}: {told}"
     elif suffix not in VIDEO_SUFFIXES + IMAGE_SUFFIXES:
-        problem = f"{path}: neither an image nor a video by its ending"
+        problem = f"{path}: neither an image nor a video by its extension"
     elif suffix in VIDEO_SUFFIXES and not os.path.isfile(path):
         problem = f"{path}: no plain file, or a link that leads nowhere"
     elif suffix in VIDEO_SUFFIXES:
@@ -217,6 +217,6 @@ def _unique(found: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def _plain(name: str) -> str:
-    """A file's name of printable text, of a length that leaves room for endings."""
+    """A file's name of printable text, of a length that leaves room for extensions."""
     printable = "".join(c if c.isprintable() else "_" for c in name)
     return printable.encode()[:_MAX_NAME_BYTES].decode(errors="ignore")

@@ -104,7 +104,7 @@ def contact_sheet(rows: Sequence[Sequence[Image]], titles: Sequence[str] = COLUM
 
 
 def write_image(path: Path, image: Image) -> None:
-    """Write an RGB image as PNG or JPEG, by the ending of `path`; the file appears whole or not at all.
+    """Write an RGB image as PNG or JPEG, by the extension of `path`; the file appears whole or not at all.
 
     Raises:
         InputError: If the file cannot be written.

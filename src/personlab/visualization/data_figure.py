@@ -23,7 +23,7 @@ def draw_statistics(splits: Statistics, path: Path) -> None:
 
     Args:
         splits: Statistics of each split, see `personlab.data.statistics`.
-        path: Picture to write; its ending says the format.
+        path: Picture to write; its extension says the format.
 
     Raises:
         InputError: If the picture cannot be written.

@@ -21,7 +21,7 @@ def draw_ladder(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Args:
         rows: Rows of `run_ladder` with `stride`, `size` and `refinement_steps`.
-        path: Picture to write; its ending says the format.
+        path: Picture to write; its extension says the format.
 
     Raises:
         InputError: If the picture cannot be written.

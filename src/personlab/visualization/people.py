@@ -17,7 +17,7 @@ from personlab.structures import People
 Image = NDArray[np.uint8]
 
 SCORE_THRESHOLD = 0.2
-"""People with a lower score are not drawn unless asked for. Soft suppression leaves second copies of people behind,
+"""People with a lower score are not drawn unless asked for. Soft-NMS leaves duplicate detections of people behind,
 most below .1 and some at .18, who do no harm to a precision-recall curve but clutter a picture."""
 
 
