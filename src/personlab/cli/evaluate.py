@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from pathlib import Path
 from typing import Any
 
+from personlab.cli.against import read_earlier
 from personlab.cli.decode import Rules
 from personlab.cli.devices import check_device
 from personlab.cli.options import (
@@ -20,9 +20,8 @@ from personlab.cli.options import (
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.errors import InputError
-from personlab.evaluation.bootstrap import paired_bootstrap
 from personlab.evaluation.coco_ap import CocoAP, Kind
-from personlab.evaluation.results import people_to_results, read_results, score_report, write_results
+from personlab.evaluation.results import people_to_results, score_report, write_results
 from personlab.inference import Predictor, Stopwatch, load
 from personlab.weights.onnx_file import ONNX_SUFFIX
 
@@ -105,13 +104,15 @@ def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[d
     known = bool(len(annotations.keypoints))
     kinds: tuple[Kind, ...] = ("keypoints", "segmentation") if predictor.makes_masks else ("keypoints",)
     metric = CocoAP(path, kinds, skeleton, only_with_keypoints=options.only_with_keypoints) if known else None
-    earlier = read_results(options.against) if options.against else []
-    if options.against and metric is None:
-        raise InputError(f"{path}: has no annotations, so nothing can be compared; leave out --against")
+    images = range(len(dataset))[: options.max_images]
+    earlier = None
+    if options.against:
+        if metric is None:
+            raise InputError(f"{path}: has no annotations, so nothing can be compared; leave out --against")
+        earlier = read_earlier(options.against, metric, annotations, images)
     predictor.decoder.warm_up()
     watch = Stopwatch()
     results: list[dict[str, Any]] = []
-    images = range(len(dataset))[: options.max_images]
     for index in progress_bar("evaluating")(images):
         with watch.stage("read"):
             sample = dataset.load(index)
@@ -124,42 +125,12 @@ def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[d
         metric.update_results(results, ids)
         figures = metric.compute()
     report = score_report(figures, len(ids), len(results), watch.seconds, options.only_with_keypoints)
-    if metric is not None and options.against:
-        report["against"] = compare(metric, earlier, options.against)
     logger.info(
         "%d images, %d people; keypoint AP %s, mask AP %s", len(ids), len(results),
         *(shown_ap(report, kind, 4) for kind in KINDS),
     )  # fmt: skip
     times = ", ".join(f"{stage} {1e3 * spent / len(ids):.1f}" for stage, spent in report["seconds"].items())
     logger.info("milliseconds an image: %s", times)
+    if metric is not None and earlier is not None:
+        report["against"] = earlier.compare(metric)
     return report, results
-
-
-def compare(metric: CocoAP, earlier: list[dict[str, Any]], source: str) -> dict[str, Any]:
-    """Differences of average precision to results of another evaluation, with intervals over the images.
-
-    Args:
-        metric: With what was found.
-        earlier: COCO results of the same images.
-        source: Their file.
-
-    Returns:
-        By kind that both have, see `Difference.to_json`; and `file`.
-
-    Raises:
-        InputError: If the results are of other images.
-    """
-    seen = set(metric.image_ids)
-    other = next((r["image_id"] for r in earlier if r["image_id"] not in seen), None)
-    if other is not None:
-        raise InputError(f"{source}: has results of image {other}, which was not evaluated; compare the same images")
-    before = copy.deepcopy(metric)
-    before.reset()
-    before.update_results(earlier, metric.image_ids)
-    found: dict[str, Any] = {"file": source}
-    for kind in metric.kinds:
-        if any(kind in result for result in earlier):
-            difference = paired_bootstrap(before.matches(kind), metric.matches(kind))
-            logger.info("%s AP %.4f, was %.4f: %s", kind, difference.second, difference.first, difference)
-            found[kind] = difference.to_json()
-    return found

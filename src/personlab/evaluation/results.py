@@ -8,9 +8,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from personlab.data.segmentations import Segmentations
 from personlab.errors import InputError
 from personlab.files import write_json as write_json  # also under this name for those who write reports
 from personlab.structures import People
+
+_LARGEST = 1e9
+"""No place in an image and no score is as large."""
 
 Result = dict[str, Any]
 """One person as COCO's results format has it; plain JSON values only."""
@@ -53,19 +57,84 @@ def write_results(path: str | Path, results: Iterable[Result]) -> None:
     write_json(path, list(results))
 
 
-def read_results(path: str | Path) -> list[Result]:
-    """Read a COCO results file.
+def read_results(
+    path: str | Path, num_keypoints: int | None = None, image_sizes: Mapping[int, tuple[int, int]] | None = None
+) -> list[Result]:
+    """Read a COCO results file, and check every result: COCO's evaluation would score nonsense silently, or crash.
+
+    Args:
+        path: The file.
+        num_keypoints: Keypoints of a person; None takes any number.
+        image_sizes: (height, width) of images by id, which their masks must have; those of other images are not known.
+
+    Returns:
+        The results, in the file's order, with whatever else the file says of them (such as `bbox`).
 
     Raises:
-        InputError: If it is no list of results.
+        InputError: If it is no list of results, or one of them has no whole `image_id` and `category_id`, no finite
+            `score`, `keypoints` that are not x, y and score of each, or a `segmentation` that is no compressed
+            run-length code of its image.
     """
+    mend = "give one as evaluate --results writes it"
     try:
-        results = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no COCO results file: {error}") from error
-    if not isinstance(results, list) or not all(isinstance(r, dict) and "image_id" in r for r in results):
-        raise InputError(f"{path}: no COCO results file: expected a list of objects with image_id")
+        results = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: no COCO results file: {error}; {mend}") from error
+    if not isinstance(results, list):
+        raise InputError(f"{path}: no COCO results file: expected a list of objects, one a person; {mend}")
+    for n, result in enumerate(results):
+        try:
+            _check(result, num_keypoints, image_sizes or {})
+        except ValueError as error:
+            raise InputError(f"{path}: result {n} (of {len(results)}, counted from 0): {error}") from None
     return results
+
+
+def _check(result: Any, num_keypoints: int | None, image_sizes: Mapping[int, tuple[int, int]]) -> None:
+    """Refuse what is no result, with a ValueError that says why and what to do."""
+    if not isinstance(result, dict):
+        raise ValueError("is no object; each must have image_id, category_id, score and keypoints or segmentation")
+    for name in ("image_id", "category_id"):
+        if not isinstance(value := result.get(name), int) or isinstance(value, bool):
+            raise ValueError(f"{name} is {_shown(value)}; it must be a whole number, as in the annotation file")
+    if not _is_number(result.get("score")):
+        raise ValueError(f"score is {_shown(result.get('score'))}; it must be a finite number")
+    if "keypoints" in result:
+        _check_keypoints(result["keypoints"], num_keypoints)
+    if "segmentation" in result:
+        _check_mask(result["segmentation"], image_sizes.get(result["image_id"]))
+
+
+def _check_keypoints(values: Any, num_keypoints: int | None) -> None:
+    if not isinstance(values, list) or not values or not all(map(_is_number, values)):
+        raise ValueError(f"keypoints are {_shown(values)}; they must be finite numbers: x, y and score of each")
+    if len(values) % 3 or num_keypoints not in (None, len(values) // 3):
+        wanted = "a multiple of 3" if num_keypoints is None else f"3 x {num_keypoints}"
+        raise ValueError(f"keypoints are {len(values)} numbers; they must be {wanted}: x, y and score of each")
+
+
+def _check_mask(mask: Any, image_size: tuple[int, int] | None) -> None:
+    mend = "encode the mask by pycocotools at the size of the image"
+    if not isinstance(mask, dict) or not isinstance(mask.get("counts"), str):
+        raise ValueError(f"segmentation is {_shown(mask)}; it must have size and counts, these as text: {mend}")
+    size = mask.get("size")
+    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(n, int) and 0 < n < _LARGEST for n in size):
+        raise ValueError(f"segmentation has the size {_shown(size)}; it must be [height, width]: {mend}")
+    try:
+        Segmentations.pack([(mask, (size[0], size[1]) if image_size is None else image_size)])
+    except ValueError as error:
+        raise ValueError(f"segmentation: {error}; {mend}") from None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that floats can be made of without another thought; NaN and infinity are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST < value < _LARGEST
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a wrong value, as JSON; `missing` for none."""
+    text = "missing" if value is None else json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:60]} ..."
 
 
 def score_report(
