@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from personlab.structures import Fields, People, Targets
+from personlab.geometry import affine
+from personlab.structures import Fields, People, Sample, Targets
 from tests.encoding.scenes import random_scene, to_batch
 
 
@@ -71,3 +72,13 @@ def test_lengths() -> None:
     assert (len(batch), len(batch[1]), len(batch[:0])) == (3, 1, 0)
     assert batch[1].images.shape == (1, 3, 33, 41)
     assert len(People(np.zeros((4, 17, 3), np.float32), np.zeros(4, np.float32))) == 4
+
+
+def test_an_image_alone_has_nobody_in_it() -> None:
+    image = np.full((4, 6, 3), 9, np.uint8)
+    sample = Sample.of_image(image, num_keypoints=5)
+    assert sample.image is image
+    assert sample.keypoints.shape == (0, 5, 3)
+    assert (sample.label_map.shape, sample.label_map.max()) == ((4, 6, 3), 0)
+    assert (sample.image_size, sample.valid) == ((4, 6), True)
+    np.testing.assert_array_equal(affine.apply(sample.image_to_crop, np.array([[3.0, 2.0]])), [[3.0, 2.0]])

@@ -58,6 +58,24 @@ class Sample:
     image_to_crop: NDArray[np.float64]
     valid: bool = True
 
+    @classmethod
+    def of_image(cls, image: NDArray[np.uint8], num_keypoints: int) -> Self:
+        """An image alone, in its own frame: nobody is in it, and its id is 0.
+
+        Args:
+            image: `(height, width, 3)` uint8, RGB.
+            num_keypoints: Of the skeleton; the sample has no people, but its keypoints have this axis.
+        """
+        height, width = image.shape[:2]
+        return cls(
+            image_id=0,
+            image=image,
+            keypoints=np.zeros((0, num_keypoints, 3), np.float32),
+            label_map=np.zeros((height, width, 3), np.uint8),
+            image_size=(height, width),
+            image_to_crop=np.eye(2, 3),
+        )
+
 
 class _Tensors:
     """What dataclasses of tensors share: moving, and taking one entry of the batch axis."""

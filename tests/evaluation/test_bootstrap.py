@@ -12,7 +12,7 @@ import pytest
 
 from personlab.errors import InputError
 from personlab.evaluation import CocoAP
-from personlab.evaluation.bootstrap import Matches, average_precision, paired_bootstrap
+from personlab.evaluation.bootstrap import Difference, Matches, average_precision, paired_bootstrap
 
 
 def coco_example(shared: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
@@ -88,8 +88,18 @@ def test_the_same_twice_differs_by_nothing() -> None:
     one, _ = made(np.random.default_rng(5), 30, 0.0)
     found = paired_bootstrap(one, one, resamples=50)
     assert (found.delta, found.low, found.high, found.conclusive) == (0, 0, 0, False)
-    assert str(found) == "+0.000 [+0.000, +0.000] inconclusive"
+    assert str(found) == "+0.000 [+0.000, +0.000], inconclusive"
     assert found.to_json()["conclusive"] is False
+
+
+def test_a_difference_comes_back_from_json() -> None:
+    found = paired_bootstrap(*made(np.random.default_rng(5), 30, 0.4), resamples=50)
+    written = json.loads(json.dumps({**found.to_json(), "file": "before.json"}))
+    assert Difference.from_json(written) == found
+    assert str(Difference.from_json(written | {"low": 0.05, "delta": 0.1, "high": 0.15})) == "+0.100 [+0.050, +0.150]"
+    del written["low"]
+    with pytest.raises(InputError, match="a difference without low"):
+        Difference.from_json(written)
 
 
 def test_other_images_are_refused() -> None:

@@ -48,7 +48,9 @@ def test_every_set_of_rules_decodes_the_skeleton_of_the_network(pair: Path, rule
     assert predictor.decoder.skeleton.num_keypoints == 2
     # Released rules refine offsets themselves.
     assert predictor.network.mid_refinements == (2 if rules in (None, "paper") else 0)
-    people = predictor(np.zeros((65, 65, 3), np.uint8)).people
+    image = np.zeros((65, 65, 3), np.uint8)
+    assert predictor._batch([image], None).keypoints.shape == (1, 0, 2, 3)
+    people = predictor(image).people
     assert people.keypoints.shape[1:] == (2, 3)
     if rules not in (None, "paper"):  # those of the released decoders leave out too many to be scored
         assert (predictor.decoder.options["score_threshold"], predictor.decoder.options["max_people"]) == (0.1, 20)

@@ -12,7 +12,7 @@ from torch import nn
 
 from personlab.errors import InputError
 from personlab.network import ResNet
-from personlab.weights.files import load_into, load_weights, save_weights
+from personlab.weights.files import load_into, load_weights, network_tensors, save_weights
 
 
 def state() -> dict[str, torch.Tensor]:
@@ -196,3 +196,12 @@ def test_a_trained_network_goes_to_a_file_and_back(tmp_path: Path) -> None:
     assert torch.equal(source.eval()(images)[1], target(images)[1])
     with safe_open(tmp_path / "net.safetensors", framework="pt") as file:
         assert set(file.keys()) == set(source.state_dict())
+
+
+def test_the_network_of_a_task() -> None:
+    plain = state()
+    task = {f"network.{name}": tensor for name, tensor in plain.items()} | {"loss.scale": torch.ones(1)}
+    assert network_tensors(plain) == {}
+    assert network_tensors(task) == plain
+    # Only the task's own prefix goes.
+    assert list(network_tensors({"network.network.a": torch.ones(1), "my.network.b": torch.ones(1)})) == ["network.a"]

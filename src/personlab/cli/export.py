@@ -45,9 +45,8 @@ def export(source: Path, output: Path, stride: int | None, check: bool) -> dict[
     Raises:
         InputError: If the weights, the stride or the output is bad, or a package is missing.
     """
-    for package in ("onnx", "onnxscript", *(["onnxruntime"] if check else [])):
-        require(package)
-    # Imported with the packages it needs at hand.
+    if check:  # told before exporting, which takes a while; the packages for that are looked for by the export itself
+        require("onnxruntime")
     from personlab.inference.export import TOLERANCES, export_onnx, largest_differences
     from personlab.inference.onnx_network import OnnxNetwork
 

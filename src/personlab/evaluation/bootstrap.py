@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,10 +75,22 @@ class Difference:
         """All attributes, and `conclusive`."""
         return {**asdict(self), "conclusive": self.conclusive}
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """The difference that `to_json` wrote; other entries are ignored.
+
+        Raises:
+            InputError: If an attribute is missing.
+        """
+        try:
+            return cls(**{field.name: content[field.name] for field in fields(cls)})
+        except KeyError as error:
+            raise InputError(f"a difference without {error.args[0]}: make it again by `evaluate --against`") from None
+
     def __str__(self) -> str:
         """The difference with its interval, and a word where it proves nothing."""
         told = f"{self.delta:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
-        return told if self.conclusive else f"{told} inconclusive"
+        return told if self.conclusive else f"{told}, inconclusive"
 
 
 def average_precision(matches: Matches, weights: NDArray[np.int64] | None = None) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import cv2
@@ -145,13 +145,10 @@ def cut_out(image: Image, mask: Mask, enlarge: float) -> Sample:
     rows = slice(max(top - margin, 0), bottom + margin)
     columns = slice(max(left - margin, 0), right + margin)
     here = mask[rows, columns]
-    label_map = np.zeros((*here.shape, 3), np.uint8)
-    label_map[..., FIRST] = here
-    return Sample(
-        image_id=0,
-        image=np.ascontiguousarray(image[rows, columns]),
-        keypoints=np.zeros((0, 17, 3), np.float32),
-        label_map=label_map,
+    crop = Sample.of_image(np.ascontiguousarray(image[rows, columns]), num_keypoints=0)
+    crop.label_map[..., FIRST] = here
+    return replace(
+        crop,
         image_size=(image.shape[0], image.shape[1]),
         image_to_crop=affine.translation(-columns.start, -rows.start),
     )

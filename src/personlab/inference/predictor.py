@@ -20,7 +20,6 @@ from personlab.data.warp import Resize
 from personlab.decoding import RULES, Decoder
 from personlab.devices import check_device
 from personlab.errors import InputError
-from personlab.geometry import affine
 from personlab.inference.arguments import batch_of, check_names, checked_image, switch, whole_number, whole_numbers
 from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
@@ -209,7 +208,7 @@ class Predictor:
 
     def _batch(self, images: Sequence[Image], side: int | None) -> Batch:
         view = Resize(longer_side=side) if side is not None else None
-        samples = [_sample(image) for image in images]
+        samples = [Sample.of_image(image, self.network.skeleton.num_keypoints) for image in images]
         if view is not None:
             samples = [view(sample) for sample in samples]
         return collate(samples, multiple=self.network.size_multiple)
@@ -281,15 +280,3 @@ def _pixels(images: Sequence[Image | str | Path]) -> list[Image]:
         read_image(image, upright=True) if isinstance(image, str | Path) else checked_image(image, f"images[{i}]")
         for i, image in enumerate(batch_of(images))
     ]
-
-
-def _sample(image: Image) -> Sample:
-    height, width = image.shape[:2]
-    return Sample(
-        image_id=0,
-        image=image,
-        keypoints=np.zeros((0, 17, 3), np.float32),
-        label_map=np.zeros((height, width, 3), np.uint8),
-        image_size=(height, width),
-        image_to_crop=affine.identity(),
-    )

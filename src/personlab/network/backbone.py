@@ -61,6 +61,11 @@ class Backbone(nn.Module, ABC):
         return min(self.output_stride, self.max_mid_stride)
 
     @property
+    def output_strides(self) -> list[int]:
+        """The output strides it can run at, by the same weights: powers of 2, ascending."""
+        return [2**i for i in range(10) if self.min_stride <= 2**i <= self.max_stride]
+
+    @property
     def size_multiple(self) -> int:
         """Images must be `n * size_multiple + 1` pixels high and wide."""
         return self.output_stride
@@ -80,9 +85,8 @@ class Backbone(nn.Module, ABC):
 
         Source: PersonLab, section 4 (atrous convolution to train at stride 16 and evaluate at stride 8).
         """
-        allowed = [2**i for i in range(10) if self.min_stride <= 2**i <= self.max_stride]
-        if stride not in allowed:
-            raise InputError(f"output_stride {stride}: this {type(self).__name__} can run at {allowed}")
+        if stride not in self.output_strides:
+            raise InputError(f"output_stride {stride}: this {type(self).__name__} can run at {self.output_strides}")
         current, dilation = self.min_stride, 1
         for native, convolutions in self.strided_steps():
             keep = current * native <= stride

@@ -17,6 +17,8 @@ from personlab.files import write_atomically
 from personlab.weights.onnx_file import ONNX_SUFFIX
 
 PYTORCH_SUFFIXES = (".pth", ".pt", ".ckpt", ".bin")
+TASK_PREFIX = "network."
+"""What a training task puts before the names of its network's tensors."""
 _COUNTER = "num_batches_tracked"
 _LACKING = "not in the file"
 
@@ -139,6 +141,18 @@ def check_weight_file(path: str | Path) -> None:
         raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
 
 
+def network_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The network's tensors in the state of a whole training task, by the names they have in the network.
+
+    Args:
+        state: Tensors by name, such as a checkpoint's.
+
+    Returns:
+        Those under `network.`, without it; nothing if the state is not that of a task.
+    """
+    return {name.removeprefix(TASK_PREFIX): t for name, t in state.items() if name.startswith(TASK_PREFIX)}
+
+
 def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") -> LoadReport:
     """Copy the tensors that fit by name and shape into a module, and tell what did not.
 
@@ -178,7 +192,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], prefix: str = "") 
 
 def _part(name: str) -> str:
     """`backbone` of `backbone.conv1.weight`, `heads.heatmaps` of `heads.heatmaps.bias`."""
-    first, _, rest = name.replace("_orig_mod.", "").removeprefix("network.").partition(".")
+    first, _, rest = name.replace("_orig_mod.", "").partition(".")
     return f"{first}.{rest.partition('.')[0]}" if first.endswith("heads") and rest else first
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from personlab.network import PersonLab
-from personlab.weights.files import LoadReport, load_weights
+from personlab.weights.files import LoadReport, load_weights, network_tensors
 from personlab.weights.imagenet import load_imagenet
 from personlab.weights.network_file import weights_path
 from personlab.weights.warm_start import warm_start
@@ -40,10 +40,7 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
     else:
         path = weights_path(source)
         state, metadata = load_weights(path)
-        # A checkpoint of a training holds the whole task; its network's names carry this prefix.
-        if any(name.startswith("network.") for name in state):
-            state = {n.removeprefix("network."): t for n, t in state.items() if n.startswith("network.")}
-        report = warm_start(network, state, metadata, path)
+        report = warm_start(network, network_tensors(state) or state, metadata, path)
     logger.info("initial weights from %s: %s", source, report.summary())
     if report.skipped or report.unfilled:
         logger.info("%s", _table(report))

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from personlab.files import sha256
 from personlab.network import HEAD_NAMES, Backbone, PersonLab
-from personlab.weights.files import load_into, load_weights
+from personlab.weights.files import load_into, load_weights, network_tensors
 from personlab.weights.network_file import architecture_of, build_backbone, build_network, heads_of
 from personlab.weights.onnx_file import ONNX_SUFFIX, OnnxInterface, read_onnx
 
@@ -46,8 +46,7 @@ def inspect_weights(path: str | Path, architecture: Mapping[str, Any] | None = N
     if path.suffix == ONNX_SUFFIX:
         return _onnx(path)
     state, metadata = load_weights(path, as_stored=True)
-    if any(name.startswith("network.") for name in state):  # a whole task
-        state = {n.removeprefix("network."): t for n, t in state.items() if n.startswith("network.")}
+    state = network_tensors(state) or state
     described = architecture or architecture_of(metadata, path)
     content = {
         "holds": "tensors",
@@ -113,13 +112,12 @@ def _onnx(path: Path) -> dict[str, Any]:
 
 def _built(kind: str, whole: nn.Module, backbone: Backbone, state: Mapping[str, Tensor]) -> dict[str, Any]:
     empty = {name: tensor.to("meta") for name, tensor in state.items()}
-    strides = [2**i for i in range(10) if backbone.min_stride <= 2**i <= backbone.max_stride]
     return {
         "holds": kind,
         "parameters": sum(p.numel() for p in whole.parameters()),
         "backbone": type(backbone).__name__,
         "output_stride": backbone.output_stride,
-        "output_strides": strides,
+        "output_strides": backbone.output_strides,
         "missing": len(load_into(whole, empty).missing),
     }
 

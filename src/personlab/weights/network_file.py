@@ -16,7 +16,7 @@ from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.imports import leaves
 from personlab.network import HEAD_NAMES, Backbone, PersonLab
-from personlab.weights.files import load_into, load_weights, save_weights
+from personlab.weights.files import load_into, load_weights, network_tensors, save_weights
 
 _ARCHITECTURE, _DECODER, _BACKBONE, _HEADS = "network", "decoder", "backbone", "heads"
 _Built = TypeVar("_Built")
@@ -216,7 +216,7 @@ def network_state(checkpoint: str | Path, averaged: bool = True) -> dict[str, Te
         InputError: If the checkpoint is missing, damaged or holds no network, or no raw weights beside averaged ones.
     """
     state, _ = load_weights(checkpoint, entry="state_dict" if averaged else "current_model_state")
-    network = {name.removeprefix("network."): tensor for name, tensor in state.items() if name.startswith("network.")}
+    network = network_tensors(state)
     if not network:
         raise InputError(f"{checkpoint}: holds no PersonLab network; give a checkpoint of `personlab fit`")
     return network
