@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shlex
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.commands import told
 from personlab.experiments.memory import process_memory
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
@@ -182,7 +182,7 @@ def main() -> None:
         return
     if options.images < 1 or min(options.workers) < 1:
         parser.error("--images and --workers must be at least 1")
-    about = provenance(shlex.join(["python", "-m", "benchmarks.annotations", *sys.argv[1:]]))
+    about = provenance(told(["python", "-m", "benchmarks.annotations", *sys.argv[1:]]))
     with tempfile.TemporaryDirectory() as folder:
         result = {**about, **measure(Path(folder), options.images, tuple(options.workers))}
     opened = result["opened"]

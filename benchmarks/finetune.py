@@ -83,7 +83,7 @@ def validated_on(run: Run, root: str) -> CocoDataset:
 def row_of(run: Run, step: int, metric: CocoAP) -> Row:
     """What is told of a run, alone."""
     figures = metric.compute()
-    by_kind = {kind: {"AP": figures[f"{kind}/AP"]} for kind in KINDS}
+    by_kind: Row = {kind: {"AP": figures[f"{kind}/AP"]} for kind in KINDS}
     return {**run.origin(), "steps": step, **{name: run.options[option] for option, name in COLUMNS.items()}, **by_kind}
 
 

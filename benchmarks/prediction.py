@@ -74,8 +74,9 @@ def main(given: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     folder = Path(options.data_root) / options.split
     first = next(iter(sorted(folder.glob("*.jpg"))), None)
-    if first is None:
-        parser.error(f"{folder}: has no .jpg to predict")
+    image = None if first is None else cv2.imread(str(first))
+    if image is None:
+        parser.error(f"{first or folder}: no .jpg to enlarge; check --data-root and --split")
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     threads = os.environ.get("OMP_NUM_THREADS")
     setting = [f"OMP_NUM_THREADS={threads}"] if threads else []
@@ -84,8 +85,7 @@ def main(given: Sequence[str] | None = None) -> None:
         large = Path(place) / "large"
         large.mkdir()
         for number in range(TIMES):
-            pixels = cv2.resize(cv2.imread(str(first)), LARGE, interpolation=cv2.INTER_CUBIC)
-            cv2.imwrite(str(large / f"{number}.jpg"), pixels)
+            cv2.imwrite(str(large / f"{number}.jpg"), cv2.resize(image, LARGE, interpolation=cv2.INTER_CUBIC))
         size = "×".join(map(str, LARGE))
         rows = [row_of(options.split, folder, options), row_of(f"{size} pixels", large, options)]
     write_json(options.json, {**about, "threads": threads, "rows": rows})

@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import resource
-import shlex
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.commands import told
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -83,7 +83,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.steps < WARM_UP + 2 or options.turns < 1:
         parser.error(f"--steps must be at least {WARM_UP + 2} and --turns 1")
-    about = provenance(shlex.join(["python", "-m", "benchmarks.processes", *sys.argv[1:]]))
+    about = provenance(told(["python", "-m", "benchmarks.processes", *sys.argv[1:]]))
     rows = [train(processes, options) for _ in range(options.turns) for processes in (1, 2)]
     one, two = (statistics.median(r["images_per_s"] for r in rows if r["processes"] == n) for n in (1, 2))
     sys.stdout.write(f"1 process {one:.2f} images/s, 2 processes {two:.2f} images/s: {two / one:.2f} times\n")

@@ -1,7 +1,7 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
-Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md`, `docs/data.md`,
-`docs/decoder.md`, `docs/model-zoo.md` and `docs/training-speed.md`, and draws the pictures in `docs/figures/`, all from
+Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md` and `docs/data.md`, `decoder`,
+`imputation`, `model-zoo`, `predict` and `training-speed`, and draws the pictures in `docs/figures/`, all from
 `benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With
 `--check` nothing is written: the exit code is 1 if a text does not say what the results say.
 """
@@ -17,12 +17,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_tables, speed_tables, tables, zoo_tables
+from benchmarks import data_tables, quality_tables, speed_tables, tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXTS = ("README.md", "docs/data.md", "docs/decoder.md", "docs/model-zoo.md", "docs/training-speed.md")
+TEXTS = (
+    "README.md", "docs/data.md", "docs/decoder.md", "docs/imputation.md", "docs/model-zoo.md", "docs/predict.md",
+    "docs/training-speed.md",
+)  # fmt: skip
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
 COMMANDS = {
@@ -31,7 +34,11 @@ COMMANDS = {
     "decode_gpu": "benchmarks/gpu.sh",
     "ladder": "personlab oracle --weights … --json benchmarks/results/ladder.json",
     "zoo": "python -m benchmarks.zoo --data-root coco NAME=FILE …",
-    "finetune": "personlab fit --config configs/experiment/finetune_bodypix.yaml … and evaluate --against",
+    "finetune": "python -m benchmarks.finetune --data-root coco --before RUN RUN:STEP …",
+    "trainings": "python -m benchmarks.trainings RUN …",
+    "bounds": "python -m benchmarks.bounds --data-root coco",
+    "imputation": "python -m benchmarks.imputation --weights … --data-root coco",
+    "prediction": "python -m benchmarks.prediction --weights … --data-root coco",
     "onnx": "python -m benchmarks.onnx --weights …",
     "loader": "personlab bench loader --config … --json benchmarks/results/loader.json",
     "encode": "personlab bench encode --json benchmarks/results/encode.json",
@@ -135,12 +142,26 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "zoo": part("zoo", zoo_tables.images, zoo_tables.scores_table, zoo_tables.origins),
         "zoo-readme": part("zoo", zoo_tables.readme_table),
         "zoo-commands": part("zoo", zoo_tables.commands),
-        "finetune": part("finetune", zoo_tables.finetune_table, tables.origin),
+        **_quality_parts(part),
         "onnx": part("onnx", zoo_tables.onnx_table, tables.origin),
         "tune": part("tune", tables.tune_table, tables.origin),
         "doctor-codes": data_tables.codes_table(),
         **_speed_parts(part),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},
+    }
+
+
+def _quality_parts(part: Callable[..., str]) -> dict[str, str]:
+    """Trainings, fine-tuning, bounds, imputation and the stages of `personlab predict`."""
+    return {
+        "trainings": part("trainings", quality_tables.trainings_table, tables.origin),
+        "bounds": part("bounds", quality_tables.bounds_table, tables.origin),
+        "finetune": part("finetune", quality_tables.finetune_summary, quality_tables.finetune_table, tables.origin),
+        "finetune-commands": part("finetune", quality_tables.finetune_commands),
+        "imputation": part(
+            "imputation", quality_tables.imputation_table, quality_tables.imputation_summary, tables.origin
+        ),
+        "prediction": part("prediction", quality_tables.prediction_table, tables.origin),
     }
 
 

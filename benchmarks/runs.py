@@ -82,9 +82,8 @@ class Run:
         """Which run, by what command, code and data."""
         return {
             "run": self.shown, "command": self.command, "commit": self.card["git"].get("commit"),
-            "dirty": self.card["git"].get("dirty"), "config_hash": self.card["config_hash"],
-            "data_hash": self.card["data_hash"], "seed": self.card["seed"], "devices": self.card["devices"],
-            "start": self.card["start"], "end": self.card["end"],
+            "dirty": self.card["git"].get("dirty"),
+            **{name: self.card.get(name) for name in ("config_hash", "data_hash", "seed", "devices", "start", "end")},
         }  # fmt: skip
 
 

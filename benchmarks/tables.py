@@ -181,6 +181,17 @@ def times_faster(ratio: float) -> str:
     return f"{math.floor(10 * ratio) / 10:.1f}" if ratio < 10 else f"{math.floor(ratio)}"
 
 
-def _ap(row: Row, kind: str) -> str | None:
-    value = (row.get(kind) or {}).get("AP")
+def shown_ap(figures: Row, name: str = "AP") -> str | None:
+    """A figure with three digits, without the 0 before the point."""
+    value = figures.get(name)
     return None if value is None else f"{value:.3f}".removeprefix("0")
+
+
+def shown_commit(made: Row) -> str | None:
+    """A commit in short; with a star where the code had changes that were not committed."""
+    commit = made.get("commit")
+    return f"`{commit[:7]}`{' *' if made.get('dirty') else ''}" if commit else None
+
+
+def _ap(row: Row, kind: str) -> str | None:
+    return shown_ap(row.get(kind) or {})

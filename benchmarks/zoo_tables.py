@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.commands import retold
-from benchmarks.tables import markdown, origin, times_faster
+from benchmarks.tables import markdown, origin, shown_ap, shown_commit, times_faster
 
 Row = dict[str, Any]
 
@@ -62,26 +62,6 @@ def onnx_table(result: Row) -> str:
     return f"{sizes}\n\n{table}"
 
 
-def finetune_table(result: Row) -> str:
-    """What training a released network further came to."""
-
-    def delta(row: Row, kind: str) -> str:
-        found = row["against"][kind]
-        told = f"{found['delta']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
-        return told if found["conclusive"] else f"{told}, inconclusive"
-
-    first = {kind: _ap(result["before"][kind], "AP") for kind in ("keypoints", "segmentation")}
-    before = {"learning rate": "before", "steps": None, "crop": None, "keypoint AP": first["keypoints"],
-              "difference": None, "mask AP": first["segmentation"], "difference ": None}  # fmt: skip
-    rows = [
-        {"learning rate": f"{row['learning_rate']:g}", "steps": f"{row['steps']} {row['told']}",
-         "crop": row["crop_size"], "keypoint AP": _ap(row["keypoints"], "AP"), "difference": delta(row, "keypoints"),
-         "mask AP": _ap(row["segmentation"], "AP"), "difference ": delta(row, "segmentation")}
-        for row in result["rows"]
-    ]  # fmt: skip
-    return markdown([before, *rows])
-
-
 def commands(result: Row) -> str:
     """What made each row."""
     lines = [f"{retold(row['command'])}  # {row['network']}" for row in sorted(result["rows"], key=_order)]
@@ -102,20 +82,14 @@ def _row(result: Row, row: Row) -> Row:
         "stride": setting.get("stride", result["networks"][row["network"]]["output_stride"]),
         "longer side": setting["size"],
         "augmentation": _augmentation(setting),
-        "keypoint AP": _ap(row["keypoints"], "AP"),
-        "medium": _ap(row["keypoints"], "AP_medium"),
-        "large": _ap(row["keypoints"], "AP_large"),
-        "mask AP": _ap(row["segmentation"], "AP"),
+        "keypoint AP": shown_ap(row["keypoints"], "AP"),
+        "medium": shown_ap(row["keypoints"], "AP_medium"),
+        "large": shown_ap(row["keypoints"], "AP_large"),
+        "mask AP": shown_ap(row["segmentation"], "AP"),
         "decoding, ms": f"{1e3 * seconds['decode'] / row['images']:.1f}",
         "images": row["images"],
-        "commit": _commit(row.get("made") or row),
+        "commit": shown_commit(row.get("made") or row),
     }
-
-
-def _commit(made: Row) -> str | None:
-    """In short; a star where the code had changes that were not committed."""
-    commit = made.get("commit")
-    return f"`{commit[:7]}`{' *' if made.get('dirty') else ''}" if commit else None
 
 
 def _augmentation(setting: Row) -> str:
@@ -129,11 +103,6 @@ def _order(row: Row) -> tuple[Any, ...]:
     finer = -setting.get("stride", 1000)
     scales = len(setting.get("scales", []))
     return row["network"], rules, finer, setting["size"], scales, setting.get("tta", ""), row["images"]
-
-
-def _ap(figures: Row, name: str) -> str | None:
-    value = figures.get(name)
-    return None if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def _millions(count: int | None) -> str | None:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import report, tables
 from personlab.decoding import RULES
+from personlab.evaluation.bootstrap import Difference
 
 HEADER = {
     "command": "make it", "date": "2026-01-02T03:04:05+0000", "commit": "0123456789abcdef", "dirty": True,
@@ -38,6 +39,12 @@ def scored(**about: Any) -> dict[str, Any]:
     return about | {"keypoints": {"AP": 0.5}, "segmentation": {"AP": None}}
 
 
+def trained(name: str) -> dict[str, Any]:
+    figures = {"keypoints": {"AP": 0.6}, "segmentation": {"AP": 0.26}}
+    about = {"run": f"runs/{name}/1", "name": name, "commit": "fedcba9876", "steps": 8, "seconds": 90.0, "images": 10}
+    return {**about, "command": f"/x/personlab fit --run.name {name}", **figures}
+
+
 def zoo_row(rules: str, keypoints: float, masks: float | None, **setting: Any) -> dict[str, Any]:
     figures = {"keypoints": {"AP": keypoints, "AP_medium": 0.1, "AP_large": 0.75}, "segmentation": {"AP": masks}}
     about = {"network": "bodypix_075", "split": "val2017", "images": 10, "command": f"personlab evaluate {rules}",
@@ -62,15 +69,27 @@ RESULTS = {
         "rows": [zoo_row("tfjs", 0.25, None), zoo_row("paper", 0.5, 0.125, tta="flip", scales=[961])],
     },
     "finetune": HEADER | {
-        "before": {"keypoints": {"AP": 0.5}, "segmentation": {"AP": 0.25}},
-        "rows": [{
-            "learning_rate": 1e-4, "crop_size": 513, "steps": 8, "told": "of 16",
-            "keypoints": {"AP": 0.6}, "segmentation": {"AP": 0.26}, "against": {
-                "keypoints": {"delta": 0.1, "low": 0.05, "high": 0.15, "conclusive": True},
-                "segmentation": {"delta": 0.01, "low": -0.02, "high": 0.03, "conclusive": False},
+        "images": 10, "split": "val2017", "before": trained("base"),
+        "rows": [trained("other") | {
+            "learning_rate": 1e-4, "crop_size": 513, "planned_steps": 16, "overrides": {"averaging.decay": 0.97},
+            "against": {
+                "keypoints": Difference(0.5, 0.6, 0.1, 0.05, 0.15, 0.95, 2000).to_json(),
+                "segmentation": Difference(0.25, 0.26, 0.01, -0.02, 0.03, 0.95, 2000).to_json(),
             },
         }],
     },
+    "trainings": HEADER | {"rows": [trained("demo")]},
+    "bounds": HEADER | {"rows": [scored(decoder="paper", stride=8, scale=2, images=10, command="personlab oracle")]},
+    "imputation": HEADER | {"split": "val2017", "rows": [{
+        "tta": "flip", "without_keypoints": 9, "imputed": 4, "refused": 3, "too_small": 2, "seconds": {"network": 1.1},
+        "check": {way: {
+            "people": 8, "imputed": 2, "mean_oks": 0.5, "share_above_50": None, "labelled": 0.875,
+            "mean_similarity": 0.75,
+        } for way in ("as_they_are", "as_small_as_imputed")},
+    }]},
+    "prediction": HEADER | {"rows": [
+        {"source": "val2017", "images": 10, "milliseconds": {"read": 3.33, "network": 155.4}, "most_memory_mib": 512.3}
+    ]},
     "onnx": HEADER | {
         "onnx_bytes": 5_110_000, "weights": {"bytes": 5_090_000},
         "rows": [{"size": [609, 801], "threads": 1, "torch_ms": 123.1, "onnxruntime_ms": 63.1, "ratio": 1.95}],
@@ -212,6 +231,18 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     assert written["zoo-readme"].splitlines()[2] == "| paper | flip, and 961 | .500 | .125 | 1.2 |"
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
-    row = "| 0.0001 | 8 of 16 | 513 | .600 | +0.100 [+0.050, +0.150] | .260 | +0.010 [-0.020, +0.030], inconclusive |"
-    assert row in written["finetune"]
+    row = "| other | 0.0001 | 513 | 8 of 16 | `averaging.decay` 0.97 | .600 | +0.100 [+0.050, +0.150] | .260 | "
+    assert row + "+0.010 [-0.020, +0.030] inconclusive | `fedcba9` |" in written["finetune"]
+    assert written["finetune-commands"].splitlines()[1] == "personlab fit --run.name base"
     assert "| 801×609 | 1 | 123 | 63 | 1.9 |" in written["onnx"]
+
+
+def test_what_else_was_measured_is_told_with_its_command() -> None:
+    written = report.parts(RESULTS)
+    row = "| demo | 8 | 1.5 | 10 | .600 | .260 | `fedcba9` | `personlab fit --run.name demo` |"
+    assert row in written["trainings"]
+    assert "| paper | 8 | 10 | 2 times as large | .500 | `personlab oracle` |" in written["bounds"]
+    assert "| as they are, `--tta flip` | 8 | 2 | .500 | 88% | .750 |" in written["imputation"]
+    assert "4 were imputed, 3 refused, 2 too small. A cutting took 48 milliseconds." in written["imputation"]
+    assert "| val2017 | 10 | 3.3 | 155 | 512 |" in written["prediction"]
+    assert all("Medians of 100 runs by `make it`" in written[name] for name in ("trainings", "bounds", "prediction"))

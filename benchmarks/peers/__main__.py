@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.commands import told
 from benchmarks.peers.released import HERE, Peers
 from benchmarks.tables import peers_table
 from personlab.cli.bench import MAX_PEOPLE, load_scenes
@@ -118,7 +118,7 @@ def main() -> None:
     if options.turns < 1:
         parser.error("--turns must be at least 1")
     torch.set_num_threads(1)
-    about = provenance(shlex.join(["python", "-m", "benchmarks.peers", *sys.argv[1:]]))
+    about = provenance(told(["python", "-m", "benchmarks.peers", *sys.argv[1:]]))
     scenes = [scene for scene in load_scenes(options.scenes) if Path(scene.name).match(options.match)]
     if not scenes:
         parser.error(f"--match {options.match}: no scene is called so")
