@@ -33,21 +33,8 @@ def test_differences_to_results_of_the_same_images(synthetic: Path, tmp_path: Pa
     assert found["delta"] == pytest.approx(worse["keypoints"]["AP"] - first["keypoints"]["AP"])
     assert found["low"] < found["delta"] < 0
     # Poses alone compare by poses alone.
-    assert evaluated(synthetic, tmp_path, "--against", str(results), "--decoder.masks", "false")["against"].keys() == {
-        "file", "keypoints"
-    }  # fmt: skip
-
-
-def test_results_of_other_images_are_refused(
-    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results = tmp_path / "first.json"
-    evaluated(synthetic, tmp_path, "--results", str(results))
-    words = ["evaluate", "--data.root", str(synthetic), "--size", "257", "--against", str(results)]
-    assert main([*words, "--max_images", "2"]) == 2
-    assert "compare the same images" in capsys.readouterr().err
-    assert main([*words[:-1], str(tmp_path / "none.json")]) == 2
-    assert "none.json: no COCO results file" in capsys.readouterr().err
+    poses = evaluated(synthetic, tmp_path, "--against", str(results), "--decoder.masks", "false")["against"]
+    assert poses.keys() & {"keypoints", "segmentation"} == {"keypoints"}
 
 
 def refused(synthetic: Path, capsys: pytest.CaptureFixture[str], results: Path, *words: str) -> str:
@@ -58,6 +45,112 @@ def refused(synthetic: Path, capsys: pytest.CaptureFixture[str], results: Path, 
     assert told.count("\n") == 1, "something was told, or done, before"
     assert str(results) in told
     return told
+
+
+def ids_in(root: Path) -> list[int]:
+    images = json.loads((root / "annotations" / "person_keypoints_val2017.json").read_text())["images"]
+    return [image["id"] for image in images]
+
+
+def test_other_images_are_refused_however_few_are_missing(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both ways: images that nobody looked at before would count as images without people."""
+    every, fewer = tmp_path / "every.json", tmp_path / "fewer.json"
+    evaluated(synthetic, tmp_path, "--results", str(every))
+    evaluated(synthetic, tmp_path, "--results", str(fewer), "--max_images", "4")
+    capsys.readouterr()
+    told = refused(synthetic, capsys, fewer)
+    assert "is of 4 images: 1 of the 5 to be evaluated are missing there, and 0 there are not to be evaluated" in told
+    assert "give both evaluations the same --split and --max_images" in told
+    told = refused(synthetic, capsys, every, "--max_images", "4")
+    assert "is of 5 images: 0 of the 4 to be evaluated are missing there, and 1 there are not to be evaluated" in told
+    assert evaluated(synthetic, tmp_path, "--against", str(fewer), "--max_images", "4")["against"]["images_known"]
+    capsys.readouterr()
+    assert "no COCO results file" in refused(synthetic, capsys, tmp_path / "none.json")
+
+
+def test_images_where_nobody_was_found_are_known_by_the_companion(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The results themselves stay COCO's, so an evaluation that found nobody leaves an empty list."""
+    results = tmp_path / "nobody.json"
+    first = evaluated(synthetic, tmp_path, "--results", str(results), "--decoder.score_threshold", "1")
+    assert (first["people"], json.loads(results.read_text())) == (0, [])
+    told = json.loads((tmp_path / "nobody.images.json").read_text())
+    assert (told["image_ids"], told["split"]) == (ids_in(synthetic), "val2017")
+    against = evaluated(synthetic, tmp_path, "--against", str(results))["against"]
+    assert (against["images_known"], against["without_results"]) == (True, 5)
+    for kind in ("keypoints", "segmentation"):
+        assert against[kind]["first"] == 0
+        assert against[kind]["low"] > 0
+    capsys.readouterr()
+    (tmp_path / "nobody.images.json").unlink()
+    assert "is empty, and nothing tells which images it is of; write it by" in refused(synthetic, capsys, results)
+
+
+def test_where_nothing_tells_the_images_the_results_must_be_of_most(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, results = tmp_path / "whole.json", tmp_path / "foreign.json"
+    evaluated(synthetic, tmp_path, "--results", str(whole))
+    found, ids = json.loads(whole.read_text()), ids_in(synthetic)
+
+    def keep(*images: int) -> None:
+        results.write_text(json.dumps([r for r in found if r["image_id"] in images]))
+        capsys.readouterr()
+
+    keep(*ids)
+    against = evaluated(synthetic, tmp_path, "--against", str(results))["against"]
+    assert (against["images_known"], against["without_results"]) == (False, 0)
+    assert "nothing tells" not in capsys.readouterr().err
+    keep(ids[0], ids[2], ids[4])
+    assert evaluated(synthetic, tmp_path, "--against", str(results))["against"]["without_results"] == 2
+    assert "nothing tells which images it is of; 2 of 5 have no result there" in capsys.readouterr().err
+    keep(*ids[:2])
+    told = refused(synthetic, capsys, results)
+    assert "seems to be of fewer images: 3 of the 5 images with people have no result there" in told
+    assert 'list them in foreign.images.json beside it: {"image_ids": [1, 2]}' in told
+    (tmp_path / "foreign.images.json").write_text(json.dumps({"image_ids": ids}))  # who knows better says so
+    assert evaluated(synthetic, tmp_path, "--against", str(results))["against"]["images_known"]
+    assert "has results of image" in refused_without_companion(synthetic, tmp_path, capsys, found)
+
+
+def refused_without_companion(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], found: list[dict[str, Any]]
+) -> str:
+    results = tmp_path / "elsewhere.json"
+    results.write_text(json.dumps([{**found[0], "image_id": 3}, *found]))
+    capsys.readouterr()
+    return refused(synthetic, capsys, results)
+
+
+def test_results_of_predict_are_compared_with(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted((synthetic / "val2017").iterdir())
+    for name, sources in {"all": [synthetic / "val2017"], "some": pictures[:4]}.items():
+        words = ["predict", *map(str, sources), "--size", "257", "-o", str(tmp_path / name), "--draw", "false"]
+        assert main(words) == 0
+    against = evaluated(synthetic, tmp_path, "--against", str(tmp_path / "all" / "results.json"))["against"]
+    assert (against["images_known"], against["keypoints"]["delta"], against["segmentation"]["delta"]) == (True, 0, 0)
+    capsys.readouterr()
+    told = refused(synthetic, capsys, tmp_path / "some" / "results.json")
+    assert "is of 4 images: 1 of the 5 to be evaluated are missing" in told
+
+
+def test_other_annotations_of_the_same_images_are_told(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "first.json"
+    evaluated(synthetic, tmp_path, "--results", str(results))
+    root = tmp_path / "other"
+    shutil.copytree(synthetic, root)
+    annotations = root / "annotations" / "person_keypoints_val2017.json"
+    annotations.write_text(annotations.read_text() + " ")
+    capsys.readouterr()
+    assert evaluated(root, tmp_path, "--against", str(results))["against"]["keypoints"]["delta"] == 0
+    assert "was evaluated with other annotations (person_keypoints_val2017.json)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -91,15 +184,17 @@ def test_masks_alone_do_not_compare_with_poses_alone(
     )
     told = refused(synthetic, capsys, masks, "--rules", "tfjs")
     assert "nothing to compare: has segmentation, evaluated are keypoints; give results of the same kind" in told
-    assert evaluated(synthetic, tmp_path, "--against", str(masks))["against"].keys() == {"file", "segmentation"}
+    found = evaluated(synthetic, tmp_path, "--against", str(masks))["against"]
+    assert found.keys() & {"keypoints", "segmentation"} == {"segmentation"}
 
 
 def test_other_categories_are_left_out_as_coco_does(synthetic: Path, tmp_path: Path) -> None:
     results = tmp_path / "first.json"
     evaluated(synthetic, tmp_path, "--results", str(results))
     found = json.loads(results.read_text())
-    results.write_text(json.dumps([*found, *({**r, "category_id": 2, "score": 1.0} for r in found)]))
-    assert evaluated(synthetic, tmp_path, "--against", str(results))["against"]["keypoints"]["delta"] == 0
+    more = tmp_path / "more.json"
+    more.write_text(json.dumps([*found, *({**r, "category_id": 2, "score": 1.0} for r in found)]))
+    assert evaluated(synthetic, tmp_path, "--against", str(more))["against"]["keypoints"]["delta"] == 0
 
 
 def test_images_without_people_say_nothing_about_a_difference(
@@ -114,7 +209,8 @@ def test_images_without_people_say_nothing_about_a_difference(
     annotations.write_text(json.dumps(content))
     results = tmp_path / "first.json"
     evaluated(root, tmp_path, "--results", str(results))
-    results.write_text(json.dumps([r for r in json.loads(results.read_text()) if r["image_id"] == first]))
+    alone = tmp_path / "alone.json"
+    alone.write_text(json.dumps([r for r in json.loads(results.read_text()) if r["image_id"] == first]))
     capsys.readouterr()
-    assert main(["evaluate", "--data.root", str(root), "--against", str(results), "--max_images", "1"]) == 2
+    assert main(["evaluate", "--data.root", str(root), "--against", str(alone), "--max_images", "1"]) == 2
     assert "nobody counts on the images evaluated; evaluate more" in capsys.readouterr().err

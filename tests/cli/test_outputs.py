@@ -78,7 +78,7 @@ def test_scores_are_told_and_the_other_file_written_though_one_cannot_be(
     def full(*_: object) -> None:
         raise InputError("cannot be written (No space left on device)")
 
-    monkeypatch.setattr(evaluate_command, {"results": "write_results", "json": "write_result"}[broken], full)
+    monkeypatch.setattr(evaluate_command, {"results": "write_results_of", "json": "write_result"}[broken], full)
     results, scores = tmp_path / "results.json", tmp_path / "scores.json"
     words = ["evaluate", "--data.root", str(synthetic), "--size", "257", "--max_images", "2"]
     assert main([*words, "--results", str(results), "--json", str(scores)]) == 2

@@ -68,7 +68,7 @@ def test_the_skeleton_named_once_is_that_of_every_part(finished: RunDirectory, f
 def test_its_results_have_as_many_keypoints(finished: RunDirectory) -> None:
     report = json.loads((finished.path / "evaluation.json").read_text())
     assert report["images"] == 2
-    results = json.loads(next(finished.predictions.glob("*.json")).read_text())
+    results = json.loads(next(finished.predictions.glob("*-step*[0-9].json")).read_text())
     assert {len(row["keypoints"]) for row in results} == {15}
 
 

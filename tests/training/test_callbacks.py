@@ -17,6 +17,8 @@ from pycocotools import mask as coco_mask
 from personlab.data.coco import CocoAnnotations
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
+from personlab.evaluation.image_sets import read_image_set
+from personlab.files import sha256
 from personlab.structures import Batch, People
 from personlab.training.callbacks import CocoEvaluation, PolyakAveraging, SampleCounter
 from tests.data.tiny_coco import person, write_root
@@ -225,7 +227,12 @@ def test_shards_of_two_processes_are_merged_into_one_evaluation(tmp_path):
     report = json.loads((tmp_path / "evaluation.json").read_text())
     assert report["images"] == len(ids)
     assert report["seconds"] == {"read": 1.0, "network": 2.0, "decode": 4.0}
-    assert [p.name for p in (tmp_path / "predictions").iterdir()] == ["val-step7.json"]
+    assert sorted(p.name for p in (tmp_path / "predictions").iterdir()) == ["val-step7.images.json", "val-step7.json"]
+    told = read_image_set(tmp_path / "predictions" / "val-step7.json", [])
+    assert told is not None
+    assert set(told.image_ids) == set(ids)
+    assert (told.kinds, told.split) == (("keypoints", "segmentation"), "val2017")
+    assert told.annotations_sha256 == sha256(root / "annotations" / "person_keypoints_val2017.json")
 
 
 def test_predictions_are_kept_only_if_wanted(tmp_path):

@@ -12,6 +12,7 @@ from personlab.cli.devices import check_device
 from personlab.cli.options import (
     KINDS,
     add_data_options,
+    check_output,
     make_parser,
     progress_bar,
     shown_ap,
@@ -21,7 +22,8 @@ from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.errors import InputError
 from personlab.evaluation.coco_ap import CocoAP, Kind
-from personlab.evaluation.results import people_to_results, score_report, write_results
+from personlab.evaluation.image_sets import ImageSet, companion, write_results_of
+from personlab.evaluation.results import Result, people_to_results, score_report
 from personlab.inference import Predictor, Stopwatch, load
 from personlab.weights.onnx_file import ONNX_SUFFIX
 
@@ -35,18 +37,26 @@ def run(words: list[str]) -> int:
     parser.add_argument("--data.images", type=str, default="{split}", help="folder of the images, below the root")
     add_network_options(parser)
     parser.add_argument("--only_with_keypoints", type=bool, default=False, help="leave out masks without keypoints")
-    parser.add_output("--results", type=str | None, default=None, help="write COCO results, one object a person, here")
+    parser.add_output(
+        "--results",
+        type=str | None,
+        default=None,
+        help="write COCO results, one object a person, here, and into NAME.images.json which images they are of",
+    )
     parser.add_argument(
-        "--against", type=str | None, default=None, help="results of another evaluation: differences with intervals"
+        "--against",
+        type=str | None,
+        default=None,
+        help="results of another evaluation of the same images: differences with intervals",
     )
     options = parser.parse_args(words[1:])
     if options.max_images is not None and options.max_images < 1:
         raise InputError(f"evaluate: --max_images must be at least 1, got {options.max_images}")
     _check_places(options)
-    report, results = evaluate(predictor_of(options), options)
+    report, results, images = evaluate(predictor_of(options), options)
     try:
         if options.results:
-            write_results(options.results, results)
+            write_results_of(options.results, results, images)
     finally:  # each is worth having without the other
         write_result(report, options.json)
     return 0
@@ -56,6 +66,8 @@ def _check_places(options: Any) -> None:
     """Refuse to write over what is read, or twice into one place."""
     annotations = annotation_path(options.data.root, options.split, options.data.annotations)
     outputs = {name: path for name in ("results", "json") if (path := getattr(options, name)) not in (None, "-")}
+    if options.results:
+        check_output(str(companion(options.results)), "--results")
     for name, path in outputs.items():
         if Path(path).resolve() == annotations.resolve():
             raise InputError(f"{path}: is the file of the annotations; give another --{name}")
@@ -90,11 +102,11 @@ def predictor_of(options: Any) -> Predictor:
     )  # fmt: skip
 
 
-def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[Result], ImageSet]:
     """Find the people of all images of a split, and score them where there is something to score against.
 
     Returns:
-        The report, which is told as well, and the COCO results.
+        The report, which is told as well, the COCO results, and what they are of.
     """
     path = annotation_path(options.data.root, options.split, options.data.annotations)
     skeleton = predictor.network.skeleton
@@ -112,7 +124,7 @@ def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[d
         earlier = read_earlier(options.against, metric, annotations, images)
     predictor.decoder.warm_up()
     watch = Stopwatch()
-    results: list[dict[str, Any]] = []
+    results: list[Result] = []
     for index in progress_bar("evaluating")(images):
         with watch.stage("read"):
             sample = dataset.load(index)
@@ -133,4 +145,4 @@ def evaluate(predictor: Predictor, options: Any) -> tuple[dict[str, Any], list[d
     logger.info("milliseconds an image: %s", times)
     if metric is not None and earlier is not None:
         report["against"] = earlier.compare(metric)
-    return report, results
+    return report, results, ImageSet(tuple(ids), kinds, options.split, path.name, annotations.sha256)

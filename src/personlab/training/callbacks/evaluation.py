@@ -12,7 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.data.dataset import CocoDataset
 from personlab.evaluation.coco_ap import CocoAP
-from personlab.evaluation.results import people_to_results, score_report, write_json, write_results
+from personlab.evaluation.image_sets import ImageSet, write_results_of
+from personlab.evaluation.results import people_to_results, score_report, write_json
 from personlab.structures import Batch
 from personlab.training.callbacks.averaging import PolyakAveraging
 
@@ -22,7 +23,7 @@ class CocoEvaluation(Callback):
 
     Each process writes the predictions of its shard to a file; after one barrier the first process merges the files,
     checks that every image is there exactly once, computes the AP and tells the others. The predictions stay in
-    `predictions/`, the scores in `evaluation.json`.
+    `predictions/`, with a file beside each that tells which images they are of; the scores in `evaluation.json`.
     """
 
     def __init__(self, keep_predictions: bool = True, only_with_keypoints: bool = False) -> None:
@@ -122,7 +123,15 @@ class CocoEvaluation(Callback):
         averaging = next((c for c in _callbacks(trainer) if isinstance(c, PolyakAveraging)), None)
         report["weights"] = averaging.weights if averaging else "raw"
         if self.keep_predictions:
-            write_results(folder / f"{stem}.json", results)
+            datamodule: CocoDataModule = trainer.datamodule  # type: ignore[attr-defined]
+            images = ImageSet(
+                image_ids=tuple(sorted(image_ids)),
+                kinds=metric.kinds,
+                split=datamodule.test_split if trainer.testing else datamodule.val_split,
+                annotations=dataset.annotations.path.name,
+                annotations_sha256=dataset.annotations.sha256,
+            )
+            write_results_of(folder / f"{stem}.json", results, images)
         write_json(Path(trainer.default_root_dir) / "evaluation.json", report)
         return figures
 
