@@ -113,6 +113,13 @@ RESULTS: dict[str, Any] = {
         {"processes": n, "images_per_s": speed, "images": 96, "cpu_s": cpu_s, "seconds": 30.0, "load": 2.0}
         for n, speed, cpu_s in ((1, 4.0, 24.0), (2, 7.0, 54.0), (1, 5.0, 24.0), (2, 9.0, 54.0), (1, 4.5, 24.0))
     ]},
+    "gpu_train": {
+        "depth": 101, "crop": 801, "batch": 8, "gpu": "a GPU", "cpu": "a CPU", "flops_per_image": 7.5e11,
+        "matrix_flops_per_s": 7.1e14, "on_images": None,
+        "rows": [{"compiled": True, "channels_last": False, "images_per_s": 300.0, "share_of_rate": 0.35,
+                  "peak_bytes": 2**33}],
+        "kernels": [{"kernel": "conv<float>", "calls": 3, "ms": 1.5, "share": 0.25}],
+    },
 }  # fmt: skip
 
 
@@ -145,9 +152,14 @@ def test_tables_of_annotations_and_processes() -> None:
     ]  # fmt: skip
 
 
+def test_tables_of_a_gpu() -> None:
+    assert speed_tables.gpu_table(RESULTS["gpu_train"]).splitlines()[2:] == ["| yes | no | 300.0 | 35% | 1024 |"]
+    assert speed_tables.kernels_table(RESULTS["gpu_train"]).splitlines()[2:] == ["| `conv<float>` | 3 | 1.50 | 25.0% |"]
+
+
 def test_every_part_of_the_page_is_filled() -> None:
     text = (report.ROOT / "docs" / "training-speed.md").read_text(encoding="utf-8")
     filled = report.fill(text, report.parts(RESULTS), "docs/training-speed.md")
     assert "No results yet" not in filled
     for name in RESULTS:
-        assert f"<!-- generated: {name} -->" in filled
+        assert f"<!-- generated: {name.replace('_', '-')} -->" in filled

@@ -8,7 +8,6 @@ from typing import Any
 
 from personlab.cli.against import read_earlier
 from personlab.cli.decode import Rules
-from personlab.cli.devices import check_device
 from personlab.cli.options import (
     KINDS,
     add_data_options,
@@ -25,7 +24,6 @@ from personlab.evaluation.coco_ap import CocoAP, Kind
 from personlab.evaluation.image_sets import ImageSet, companion, write_results_of
 from personlab.evaluation.results import Result, people_to_results, score_report
 from personlab.inference import Predictor, Stopwatch, load
-from personlab.weights.onnx_file import ONNX_SUFFIX
 
 logger = logging.getLogger("personlab")
 
@@ -94,8 +92,6 @@ def add_network_options(parser: Any) -> None:
 
 def predictor_of(options: Any) -> Predictor:
     """The predictor that a command's options describe."""
-    if not options.weights.endswith(ONNX_SUFFIX):  # onnxruntime has devices of its own
-        check_device(options.device)
     return load(
         options.weights, options.rules, options.size, options.scales, options.tta == "flip", options.stride,
         options.device, **options.decoder,
