@@ -103,6 +103,11 @@ class CocoAP(Metric):
         return int(self._categories[0]["id"])
 
     @property
+    def images(self) -> dict[int, dict[str, Any]]:
+        """All images of the annotations by their ids, also those not seen, as the annotations have them."""
+        return self._images
+
+    @property
     def results(self) -> list[Result]:
         """What was found so far, as COCO results, one object with keypoints and mask a person."""
         return self._results
@@ -163,6 +168,23 @@ class CocoAP(Metric):
                 for name, value in zip(FIGURES[kind], stats, strict=True)
             }
         return figures
+
+    def truth(self, kind: Kind) -> list[dict[str, Any]]:
+        """The ground truth that one kind is scored against, of the images seen: copies of the annotations.
+
+        All of them have `iscrowd`, `keypoints` and `num_keypoints`; their ids count from 1.
+        """
+        seen = set(self._seen)
+        truth = [dict(a) for a in self._annotations if a["image_id"] in seen]
+        if self.only_with_keypoints and kind == "segmentation":
+            truth = [a for a in truth if a.get("iscrowd") or any(a["keypoints"][2::3])]
+        blank = [0] * (3 * self.skeleton.num_keypoints)
+        for number, a in enumerate(truth, 1):
+            a["id"] = number  # COCO's evaluation takes what matched id 0 for not matched
+            a.setdefault("iscrowd", 0)
+            a["keypoints"] = a.get("keypoints") or blank
+            a["num_keypoints"] = sum(v > 0 for v in a["keypoints"][2::3])
+        return truth
 
     def matches(self, kind: Kind) -> Matches:
         """What was matched on each image so far, for statistics over images; people of all sizes.
@@ -252,19 +274,10 @@ class CocoAP(Metric):
 
     def _matched(self, kind: Kind) -> COCOeval:
         """COCO's evaluation of one kind, with what was found matched to the ground truth."""
-        seen = set(self._seen)
-        truth = [dict(a) for a in self._annotations if a["image_id"] in seen]
-        if self.only_with_keypoints and kind == "segmentation":
-            truth = [a for a in truth if a.get("iscrowd") or any(a["keypoints"][2::3])]
+        truth = self.truth(kind)
         found = [_detection(r, kind) for r in self._results if kind in r]
-        for people in (truth, found):
-            for number, annotation in enumerate(people, 1):
-                annotation["id"] = number  # COCO's evaluation takes what matched id 0 for not matched
-        blank = [0] * (3 * self.skeleton.num_keypoints)
-        for a in truth:
-            a.setdefault("iscrowd", 0)
-            a["keypoints"] = a.get("keypoints") or blank
-            a["num_keypoints"] = sum(v > 0 for v in a["keypoints"][2::3])
+        for number, annotation in enumerate(found, 1):
+            annotation["id"] = number
         with contextlib.redirect_stdout(io.StringIO()):
             evaluation = COCOeval(self._index(truth), self._index(found), "segm" if kind == "segmentation" else kind)
             if kind == "keypoints":
