@@ -29,6 +29,10 @@ COMMANDS = {
     "test": ("personlab.cli.trainer", "evaluate a checkpoint on the test split"),
     "predict": ("personlab.cli.predict", "find people in images, folders, videos and cameras"),
     "evaluate": ("personlab.cli.evaluate", "score any weights on a split, without a Trainer"),
+    "errors": (
+        "personlab.cli.errors",
+        "tell what is wrong with the people found, and the AP that each error costs",
+    ),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
     "export": ("personlab.cli.export", "write a network as an ONNX file, which predict and evaluate take as weights"),
     "bench": (
