@@ -1,7 +1,7 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
 Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md` and `docs/data.md`, `decoder`,
-`imputation`, `model-zoo`, `predict` and `training-speed`, and draws the pictures in `docs/figures/`, all from
+`errors`, `imputation`, `model-zoo`, `predict` and `training-speed`, and draws the pictures in `docs/figures/`, all from
 `benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With
 `--check` nothing is written: the exit code is 1 if a text does not say what the results say.
 """
@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_tables, quality_tables, speed_tables, tables, zoo_tables
+from benchmarks import data_tables, error_tables, quality_tables, speed_tables, tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = (
-    "README.md", "docs/data.md", "docs/decoder.md", "docs/imputation.md", "docs/model-zoo.md", "docs/predict.md",
-    "docs/training-speed.md",
+    "README.md", "docs/data.md", "docs/decoder.md", "docs/errors.md", "docs/imputation.md", "docs/model-zoo.md",
+    "docs/predict.md", "docs/training-speed.md",
 )  # fmt: skip
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
@@ -46,6 +46,7 @@ COMMANDS = {
     "annotations": "python -m benchmarks.annotations --json benchmarks/results/annotations.json",
     "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
     "gpu_train": "python -m benchmarks.gpu_train --data-root COCO",
+    "errors": "personlab errors RESULTS.json --data.root COCO --json benchmarks/results/errors.json",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
 """What makes each file of results, by its name without `.json`."""
@@ -145,6 +146,10 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         **_quality_parts(part),
         "onnx": part("onnx", zoo_tables.onnx_table, tables.origin),
         "tune": part("tune", tables.tune_table, tables.origin),
+        "errors-keypoints": part("errors", partial(error_tables.parts_table, kind="keypoints")),
+        "errors-labels": part("errors", error_tables.labels_table),
+        "errors-masks": part("errors", partial(error_tables.parts_table, kind="segmentation")),
+        "errors-sizes": part("errors", error_tables.sizes_table, tables.origin),
         "doctor-codes": data_tables.codes_table(),
         **_speed_parts(part),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks import report, tables
+from benchmarks.error_tables import LABELS
 from personlab.decoding import RULES
 from personlab.evaluation.bootstrap import Difference
 
@@ -54,6 +55,16 @@ def zoo_row(rules: str, keypoints: float, masks: float | None, **setting: Any) -
     }  # fmt: skip
 
 
+def error_part(name: str, count: int, of: int, cost: float) -> dict[str, Any]:
+    share = count / of if of else None
+    return {"type": name, "count": count, "of": of, "unit": "keypoints", "share": share, "ap_cost": cost,
+            "ap_alone": 0.5, "ap_after": 1.0}  # fmt: skip
+
+
+def error_result(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"people": 4, "images": 2, "detections": 5, "ap": 0.75, "ap_ideal_scores": 0.8, "parts": parts}
+
+
 RESULTS = {
     "peers": peers(),
     "decode": HEADER | {"rows": [decode_row(1, 1, 0.5), decode_row(1, 2, 0.3)]},
@@ -93,6 +104,17 @@ RESULTS = {
     "onnx": HEADER | {
         "onnx_bytes": 5_110_000, "weights": {"bytes": 5_090_000},
         "rows": [{"size": [609, 801], "threads": 1, "torch_ms": 123.1, "onnxruntime_ms": 63.1, "ratio": 1.95}],
+    },
+    "errors": HEADER | {
+        "split": "val2017",
+        "keypoints": error_result([error_part("miss", 3, 12, 0.25)]) | {
+            "keypoints": {f"{side}_hand": dict.fromkeys(LABELS, 1) | {"good": 4} for side in ("left", "right")},
+            "sizes": {"small": dict.fromkeys((*LABELS, "false_negative", "people"), 0),
+                      "large": dict.fromkeys(LABELS, 1) | {"people": 4, "false_negative": 1}},
+        },
+        "segmentation": error_result([error_part("wrong_person", 0, 0, -0.0125)]) | {"sizes": {
+            size: {"people": 8, "missed": 2, "another": 1, "merged": 1} for size in ("small", "large")
+        }},
     },
     "tune": {"rows": [
         scored(default=True, options={"hough_grid_px": 4.0, "cell_read": "bilinear"}, decode_ms=1.0),
@@ -243,6 +265,18 @@ def test_what_else_was_measured_is_told_with_its_command() -> None:
     assert row in written["trainings"]
     assert "| paper | 8 | 10 | 2 times as large | .500 | `personlab oracle` |" in written["bounds"]
     assert "| as they are, `--tta flip` | 8 | 2 | .500 | 88% | .750 |" in written["imputation"]
-    assert "4 were imputed, 3 refused, 2 too small. A cutting took 48 milliseconds." in written["imputation"]
+    assert "4 were imputed, 3 refused, 2 too small. A crop took 48 milliseconds." in written["imputation"]
     assert "| val2017 | 10 | 3.3 | 155 | 512 |" in written["prediction"]
     assert all("Medians of 100 runs by `make it`" in written[name] for name in ("trainings", "bounds", "prediction"))
+
+
+def test_errors_are_told_with_what_they_cost() -> None:
+    written = report.parts(RESULTS)
+    told, _, _, _, row = written["errors-keypoints"].splitlines()
+    assert told.startswith("4 people in 2 images of val2017, 5 detections that count: AP .750, so .250 are missing;")
+    assert row == "| miss | 3 | 12 keypoints | 25.0 % | .250 | .500 | 1 |"
+    assert written["errors-masks"].splitlines()[-1] == "| wrong person | 0 | 0 keypoints | -.013 | .500 | 1 |"
+    assert written["errors-labels"].splitlines()[-1] == "| hand | 16 | 50.0 % | 12.5 % | 12.5 % | 12.5 % | 12.5 % |"
+    small, large = written["errors-sizes"].splitlines()[2:4]
+    assert small == "| small | 0 | – | – | – | – | – | – | 8 | 25.0 % | 25.0 % |"
+    assert large == "| large | 4 | 20.0 % | 20.0 % | 20.0 % | 20.0 % | 20.0 % | 25.0 % | 8 | 25.0 % | 25.0 % |"
