@@ -85,7 +85,7 @@ def imputation_summary(result: Row) -> str:
     each = 1e3 * sum(row["seconds"].values()) / (row["imputed"] + row["refused"] + 2 * _checked(row))
     return (
         f"Of the {row['without_keypoints']} people without keypoints in {result['split']}, {row['imputed']} were "
-        f"imputed, {row['refused']} refused, {row['too_small']} too small. A cutting took {each:.0f} milliseconds."
+        f"imputed, {row['refused']} refused, {row['too_small']} too small. A crop took {each:.0f} milliseconds."
     )
 
 

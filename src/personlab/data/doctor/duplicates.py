@@ -26,7 +26,7 @@ def check_duplicates(pictures: Sequence[Picture], findings: Findings) -> None:
     """Tell images with the same bytes, and images that look the same.
 
     Looks are compared by a hash of 64 bits (whether each pixel of a 9 x 8 image is darker than the next) and then by
-    thumbnails; other compression or size changes neither much, mirroring and cutting do.
+    thumbnails; other compression or size changes neither much, mirroring and cropping do.
 
     Args:
         pictures: Images of all splits.
