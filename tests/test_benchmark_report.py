@@ -254,7 +254,7 @@ def test_the_zoo_tells_scores_times_and_commands() -> None:
     assert "1.27 M | 5.1 | not recorded | `abababababab` |" in written["zoo-networks"]
     assert "personlab evaluate tfjs  # bodypix_075" in written["zoo-commands"]
     row = "| other | 0.0001 | 513 | 8 of 16 | `averaging.decay` 0.97 | .600 | +0.100 [+0.050, +0.150] | .260 | "
-    assert row + "+0.010 [-0.020, +0.030] inconclusive | `fedcba9` |" in written["finetune"]
+    assert row + "+0.010 [-0.020, +0.030], inconclusive | `fedcba9` |" in written["finetune"]
     assert written["finetune-commands"].splitlines()[1] == "personlab fit --run.name base"
     assert "| 801×609 | 1 | 123 | 63 | 1.9 |" in written["onnx"]
 

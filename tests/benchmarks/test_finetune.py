@@ -120,7 +120,7 @@ def test_differences_are_paired_and_told_in_their_own_words(runs: Runs) -> None:
     assert first.startswith(f"| better | 0.0001 | 97 | 8 of 16 | nothing | 1.000 | {told} | ")
     changed = "`encoder.unlabelled` ignore, `initial_weights` v.safetensors, `objective.mid` 1"
     assert f"| other | 2e-05 | 97 | 16 of 16 | {changed} | " in second
-    assert "+0.000 [+0.000, +0.000] inconclusive" in second
+    assert "+0.000 [+0.000, +0.000], inconclusive" in second
     assert quality_tables.finetune_summary(found) == (
         "1 of the 2 runs improved the keypoint AP beyond doubt, on 5 images of val2017; differences have 95% intervals "
         "by a bootstrap over the images."

@@ -47,7 +47,7 @@ def test_imputation_is_checked_with_and_without_the_mirrored_image(
     row = {"without_keypoints": 9, "imputed": 4, "refused": 2, "too_small": 3, "seconds": {"read": 0.2, "fit": 0.1}}
     row["check"] = {"as_they_are": {"people": 2}}
     assert quality_tables.imputation_summary({"split": "val2017", "rows": [row]}) == (
-        "Of the 9 people without keypoints in val2017, 4 were imputed, 2 refused, 3 too small. A cutting took 30 "
+        "Of the 9 people without keypoints in val2017, 4 were imputed, 2 refused, 3 too small. A crop took 30 "
         "milliseconds."
     )
 

@@ -68,6 +68,13 @@ def test_every_option_changes_the_result(root: Path, capsys: pytest.CaptureFixtu
     assert parts("--only_with_keypoints", "true", kind="segmentation")["missed"] == 1
 
 
+def test_people_on_images_that_were_not_evaluated_are_not_missing(root: Path, capsys: pytest.CaptureFixture) -> None:
+    (root / "found.images.json").write_text(json.dumps({"image_ids": [1]}))
+    assert main(command(root, "found.json", "--json", "-")) == 0
+    found = json.loads(capsys.readouterr().out)["keypoints"]
+    assert (found["images"], {part["type"]: part["count"] for part in found["parts"]}["false_negative"]) == (1, 0)
+
+
 def test_results_of_one_kind_and_of_nobody(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "poses.json").write_text(json.dumps([found_pose(pose(FIRST), 0.9)]))
     assert main(command(root, "poses.json", "--json", "-")) == 0
@@ -83,7 +90,7 @@ def test_results_of_one_kind_and_of_nobody(root: Path, capsys: pytest.CaptureFix
     [
         ("{", [], "bad.json: no COCO results file"),
         ('[{"image_id": 1, "category_id": 1, "score": 1}]', [], "bad.json: has neither keypoints nor masks"),
-        ('[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [1]}]', [], "bad.json: result 0: keypoints must"),
+        ('[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [1]}]', [], "keypoints are 1 numbers"),
         (json.dumps([found_pose(pose(FIRST), 0.9, image_id=2)]), ["--max_images", "1"], "result 0 is of image 2"),
         ("[]", ["--max_images", "0"], "--max_images must be at least 1"),
         ("[]", ["--split", "test2017"], "test2017"),

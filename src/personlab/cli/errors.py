@@ -13,6 +13,7 @@ from personlab.data.coco import annotation_path
 from personlab.data.coco_tables import read_tables
 from personlab.errors import InputError
 from personlab.evaluation import KeypointErrors, MaskErrors, keypoint_errors, mask_errors, read_results
+from personlab.evaluation.image_sets import read_image_set
 from personlab.experiments.provenance import provenance
 from personlab.files import sha256
 from personlab.skeleton import COCO, Skeleton
@@ -25,10 +26,11 @@ def run(words: list[str]) -> int:
     options = _parser().parse_args(words[1:])
     if options.max_images is not None and options.max_images < 1:
         raise InputError(f"errors: --max_images must be at least 1, got {options.max_images}")
-    results = read_results(options.results)
     path = annotation_path(options.data.root, options.split, options.data.annotations)
     skeleton = Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
-    ids = None
+    results = read_results(options.results, skeleton.num_keypoints)
+    images = read_image_set(options.results, results)  # people on images that nobody looked at are not missing
+    ids = None if images is None else list(images.image_ids)
     if options.max_images is not None:
         ids = [image["id"] for image in read_tables(path)["images"][: options.max_images]]
     kinds = [kind for kind in KINDS if not results or any(kind in result for result in results)]
