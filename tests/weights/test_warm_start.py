@@ -13,8 +13,9 @@ import torch
 from personlab.cli.main import main
 from personlab.errors import InputError
 from personlab.network import PersonLab
+from personlab.skeleton import COCO
 from personlab.weights import load_initial
-from personlab.weights.network_file import build_network, save_network
+from personlab.weights.network_file import build_network, decoder_of, load_network, save_network
 
 TRIO = (("nose", "hand", "foot"), ((0, 1), (1, 2)))
 OTHER = (("foot", "nose", "hand", "tail"), ((1, 2), (2, 0), (1, 3)))
@@ -52,6 +53,16 @@ def saved(path: Path, described: Any, seed: int = 1, **metadata: str) -> PersonL
     network = made(described, seed)
     save_network(path, described, network.state_dict(), metadata)
     return network
+
+
+def test_a_file_without_a_decoder_is_decoded_by_its_own_skeleton(tmp_path: Path) -> None:
+    network = saved(tmp_path / "trio.safetensors", architecture(*TRIO))
+    metadata = load_network(tmp_path / "trio.safetensors")[1]
+    assert "decoder" not in metadata
+    decoder = decoder_of(metadata, "trio")
+    assert decoder.skeleton == network.skeleton
+    assert len(decoder.skeleton.keypoint_names) == 3
+    assert decoder_of({}, "nothing").skeleton == COCO
 
 
 def test_channels_go_by_the_names_of_keypoints_and_edges(tmp_path: Path) -> None:

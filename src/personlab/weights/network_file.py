@@ -88,13 +88,17 @@ def decoder_of(metadata: Mapping[str, str], path: str | Path) -> PaperDecoder:
         path: The file, for errors.
 
     Returns:
-        The decoder with the options the network was evaluated with, or with the paper's where the file names none.
+        The decoder with the options the network was evaluated with, or with the paper's, for the skeleton of the
+        network, where the file names none.
 
     Raises:
         InputError: If the decoder is unknown or its options are wrong.
     """
     if _DECODER not in metadata:
-        return PaperDecoder()
+        init_args = (architecture_of(metadata, path) or {}).get("init_args", {})
+        skeleton = {"skeleton": init_args["skeleton"]} if "skeleton" in init_args else {}
+        described = {"class_path": "personlab.decoding.PaperDecoder", "init_args": skeleton}
+        return _build(PaperDecoder, _DECODER, described, str(path))
     return _build(PaperDecoder, _DECODER, _described(metadata, _DECODER, path), str(path))
 
 
