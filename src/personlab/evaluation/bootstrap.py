@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -142,16 +142,34 @@ def paired_bootstrap(
     """
     if not np.array_equal(first.image_ids, second.image_ids) or not np.array_equal(first.truths, second.truths):
         raise InputError("the two evaluations are of different images or annotations: only the same ones compare")
-    one, two = first.sorted(), second.sorted()
-    values = average_precision(one), average_precision(two)
+    values = average_precision(first.sorted()), average_precision(second.sorted())
     if np.isnan(values[0]):
         raise InputError("no image has a person that counts, so there is nothing to compare")
+    deltas = resampled_precisions(second, resamples, seed) - resampled_precisions(first, resamples, seed)
+    return Difference(*values, values[1] - values[0], *interval(deltas, level), level, resamples)
+
+
+def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """How often each image counts, `(image,)`, in each of the resamples; the same for the same numbers."""
     generator = np.random.default_rng(seed)
-    number = len(one.image_ids)
-    deltas = []
     for _ in range(resamples):
-        weights = np.bincount(generator.integers(0, number, number), minlength=number)
-        deltas.append(average_precision(two, weights) - average_precision(one, weights))
-    # A draw of nothing but images without people says nothing.
-    low, high = np.nanquantile(deltas, [(1 - level) / 2, (1 + level) / 2])
-    return Difference(*values, values[1] - values[0], float(low), float(high), level, resamples)
+        yield np.bincount(generator.integers(0, images, images), minlength=images)
+
+
+def resampled_precisions(matches: Matches, resamples: int = 2000, seed: int = 0) -> NDArray[np.float64]:
+    """Average precision over images drawn with replacement.
+
+    Of evaluations of the same images, the n-th values are of the same drawn images, so differences of these arrays are
+    paired.
+
+    Returns:
+        `(resample,)`; NaN where no image drawn has a person that counts.
+    """
+    ordered = matches.sorted()
+    return np.array([average_precision(ordered, weights) for weights in draws(len(matches.image_ids), resamples, seed)])
+
+
+def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
+    """The percentiles between which a share `level` of the values lies; those that are NaN say nothing."""
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -192,30 +192,23 @@ class CocoAP(Metric):
         Raises:
             InputError: If no image was added.
         """
+        return self.matches_by_size(kind)["all"]
+
+    def matches_by_size(self, kind: Kind) -> dict[str, Matches]:
+        """What was matched on each image so far, of `all` people and of each size that COCO's evaluation has.
+
+        Raises:
+            InputError: If no image was added.
+        """
         if not self._seen:
             raise InputError("evaluation: no image was evaluated, so nothing was matched")
         evaluation = self._matched(kind)
         count = len(evaluation.params.imgIds)
-        rows = evaluation.evalImgs[:count]  # of the first category; its first range of areas is all of them
-        limit = evaluation.params.maxDets[-1]
-        found = [(i, row) for i, row in enumerate(rows) if row is not None]
-        truths = np.zeros(count, np.int64)
-        for i, row in found:
-            truths[i] = np.count_nonzero(np.asarray(row["gtIgnore"]) == 0)
-        thresholds = len(evaluation.params.iouThrs)
-
-        def joined(name: str) -> NDArray[np.bool_]:
-            parts = [np.asarray(row[name], bool).reshape(thresholds, -1)[:, :limit] for _, row in found]
-            return np.concatenate([np.zeros((thresholds, 0), bool), *parts], axis=1)
-
-        return Matches(
-            image_ids=np.asarray(evaluation.params.imgIds, np.int64),
-            truths=truths,
-            image=np.array([i for i, row in found for _ in row["dtScores"][:limit]], np.int64),
-            scores=np.array([s for _, row in found for s in row["dtScores"][:limit]], np.float64),
-            matched=joined("dtMatches"),
-            ignored=joined("dtIgnore"),
-        )
+        # Rows are sorted by category, of which there is one or the first is taken, then by size, then by image.
+        return {
+            size: _matches(evaluation, evaluation.evalImgs[n * count : (n + 1) * count])
+            for n, size in enumerate(evaluation.params.areaRngLbl)
+        }
 
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Only add: scores of a single batch mean nothing."""
@@ -303,3 +296,26 @@ def _detection(result: Result, kind: Kind) -> dict[str, Any]:
     else:
         detection["area"] = float(coco_mask.area(result["segmentation"]))
     return detection
+
+
+def _matches(evaluation: COCOeval, rows: Sequence[dict[str, Any] | None]) -> Matches:
+    """What was matched, from the rows of COCO's evaluation of one category and size: one an image."""
+    limit = evaluation.params.maxDets[-1]
+    found = [(i, row) for i, row in enumerate(rows) if row is not None]
+    truths = np.zeros(len(rows), np.int64)
+    for i, row in found:
+        truths[i] = np.count_nonzero(np.asarray(row["gtIgnore"]) == 0)
+    thresholds = len(evaluation.params.iouThrs)
+
+    def joined(name: str) -> NDArray[np.bool_]:
+        parts = [np.asarray(row[name], bool).reshape(thresholds, -1)[:, :limit] for _, row in found]
+        return np.concatenate([np.zeros((thresholds, 0), bool), *parts], axis=1)
+
+    return Matches(
+        image_ids=np.asarray(evaluation.params.imgIds, np.int64),
+        truths=truths,
+        image=np.array([i for i, row in found for _ in row["dtScores"][:limit]], np.int64),
+        scores=np.array([s for _, row in found for s in row["dtScores"][:limit]], np.float64),
+        matched=joined("dtMatches"),
+        ignored=joined("dtIgnore"),
+    )

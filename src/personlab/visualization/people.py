@@ -62,6 +62,7 @@ def draw_people(
     skeleton: Skeleton = COCO,
     score_threshold: float = SCORE_THRESHOLD,
     keypoint_threshold: float = 0.02,
+    scores: bool = True,
 ) -> Image:
     """Overlay masks, skeletons and scores; who has the best score comes on top.
 
@@ -71,6 +72,7 @@ def draw_people(
         skeleton: Whose tree to draw.
         score_threshold: People with a lower score are left out.
         keypoint_threshold: Keypoints with a lower score are left out.
+        scores: Write the score of each person above it.
 
     Returns:
         A new image.
@@ -84,7 +86,7 @@ def draw_people(
         keypoints = people.keypoints[i]
         draw_skeleton(drawn, keypoints, person_colour(i), skeleton, keypoint_threshold)
         certain = keypoints[(keypoints[:, 2] > keypoint_threshold) & np.isfinite(keypoints[:, :2]).all(axis=1), :2]
-        if len(certain):
+        if scores and len(certain):
             x, y = np.clip(certain.min(axis=0), 0, image.shape[1::-1])
             label(drawn, f"{people.scores[i]:.2f}", (int(x), int(max(y - 4, 28 * size))), person_colour(i), size)
     return drawn
