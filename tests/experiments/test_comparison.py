@@ -1,0 +1,181 @@
+"""Runs side by side: deltas, pairs, refusals, marks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personlab.errors import InputError
+from personlab.evaluation.image_sets import companion
+from personlab.experiments.catalogue import Run, read_run
+from personlab.experiments.comparison import Comparison, compare_runs
+from personlab.experiments.evidence import Judge, predictions_of
+
+from .fake_runs import make_run, predictions
+
+RESAMPLES = 60
+
+
+def compared(paths: list[Path], baseline: int = 0) -> Comparison:
+    runs = [read_run(path) for path in paths]
+    judge = Judge.of(runs[baseline], None, RESAMPLES)
+    return compare_runs(runs, runs[baseline], judge.hear)
+
+
+def change(path: Path, **values: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_the_same_predictions_differ_by_nothing(tmp_path: Path, people: Path) -> None:
+    found = predictions(people, 0.7)
+    lr = {"model.optimizer.init_args.lr": 0.5}
+    both = [make_run(tmp_path, people, "a", found=found), make_run(tmp_path, people, "b", found=found, settings=lr)]
+    base, row = compared(both).rows
+    assert base.deltas == {}
+    assert base.partner is None
+    assert row.partner == "a"
+    assert set(row.deltas) == {"keypoints", "segmentation"}
+    for delta in [*row.keypoints.values(), *(d for sizes in row.deltas.values() for d in sizes.values())]:
+        assert (delta.value, delta.low, delta.high, delta.conclusive) == (0, 0, 0, False)
+    assert len(row.keypoints) == 17
+    assert row.marks == ()
+    assert row.parameters > 100_000
+    assert row.latency_ms == pytest.approx(12)
+
+
+def test_a_better_run_is_found_by_image_and_by_seed(tmp_path: Path, people: Path) -> None:
+    paths = [make_run(tmp_path, people, "base", f"s{seed}", skill=0.4, seed=seed) for seed in range(3)]
+    lr = {"model.optimizer.init_args.lr": 0.5}
+    paths += [make_run(tmp_path, people, f"good_s{s}", skill=0.9, seed=s, settings=lr) for s in (2, 1, 0)]
+    told = compared(paths)
+    assert [(setting.label, len(setting.rows)) for setting in told.settings] == [("base", 3), ("good", 3)]
+    assert told.settings[0].verdict("keypoints") == "unknown"
+    good = told.settings[1]
+    by_seed, by_image = good.by_seed["keypoints"], good.by_image["keypoints"]
+    assert by_seed is not None
+    assert by_image is not None
+    # Both are the difference of the means, whatever the order of the runs.
+    mean = {n: sum(row.run.ap("keypoints") or 0 for row in told.settings[n].rows) / 3 for n in (0, 1)}
+    assert by_seed.value == pytest.approx(mean[1] - mean[0])
+    assert by_image.value == pytest.approx(mean[1] - mean[0])
+    assert by_seed.number == 3
+    assert good.verdict("keypoints") == "better"
+    partners = {row.label: row.partner for row in told.rows}
+    assert partners["good_s1"] == "base/s1"
+    assert partners["base/s2"] == "base/s0"
+    assert told.has_seeds
+    json.dumps(told.to_json(), allow_nan=False)
+
+
+def test_labels_differ_and_runs_of_a_setting_stand_together(tmp_path: Path, people: Path) -> None:
+    lr = {"model.optimizer.init_args.lr": 0.5}
+    paths = [
+        make_run(tmp_path, people, "a", "1"),
+        make_run(tmp_path, people, "b", "1", settings=lr),
+        make_run(tmp_path, people, "a", "2", seed=1),
+    ]
+    told = compared(paths, baseline=1)
+    assert [row.label for row in told.rows] == ["b", "a/1", "a/2"]
+    assert [row.setting for row in told.rows] == [0, 1, 1]
+    assert not compared(paths[:2]).has_seeds
+    newer = make_run(tmp_path, people, "a", "3", seed=2, card={"git": {"commit": "1" * 40, "dirty": False}})
+    assert [row.setting for row in compared([*paths, newer]).rows] == [0, 0, 1, 2]
+
+
+def test_unlike_data_are_refused(tmp_path: Path, people: Path) -> None:
+    base = make_run(tmp_path, people, "base")
+    other = make_run(tmp_path, people, "other", card={"data_hash": {"train": "t", "val": "w"}})
+    with pytest.raises(InputError, match="data hash w, not v"):
+        compared([base, other])
+    fewer = make_run(tmp_path, people, "fewer")
+    change(fewer / "evaluation.json", images=23)
+    with pytest.raises(InputError, match="images 23, not 24"):
+        compared([base, fewer])
+    test = make_run(tmp_path, people, "test", card={"data_hash": {"test": "v"}})
+    with pytest.raises(InputError, match="split test, not val"):
+        compared([base, test])
+
+
+def test_predictions_that_do_not_give_the_scores_are_refused(tmp_path: Path, people: Path) -> None:
+    base, other = make_run(tmp_path, people, "base"), make_run(tmp_path, people, "other")
+    path = predictions_of(read_run(other))
+    assert path is not None
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found[1:]))
+    with pytest.raises(InputError, match=r"AP is .* by the run's own evaluation"):
+        compared([base, other])
+    path.write_text(json.dumps([found[0] | {"image_id": 10**6}]))
+    with pytest.raises(InputError, match=r"1 differ, such as 1000000"):
+        compared([base, other])
+
+
+def test_unequal_image_sets_are_refused(tmp_path: Path, people: Path) -> None:
+    base, other = make_run(tmp_path, people, "base"), make_run(tmp_path, people, "other")
+    ids = Judge.of(read_run(base), None, 1).image_ids
+    empty = [n for n in ids if n not in {r["image_id"] for r in predictions(people, 0.7)}]
+    for run, images in ((base, ids), (other, [n for n in ids if n != empty[0]])):
+        path = predictions_of(read_run(run))
+        assert path is not None
+        companion(path).write_text(json.dumps({"image_ids": list(images)}))
+    # On the image that the other has not seen nobody was found, so the results alone could not tell.
+    with pytest.raises(InputError, match=f"other images than the baseline's \\(1 differ, such as {empty[0]}\\)"):
+        compared([base, other])
+
+
+def test_what_else_differs_is_marked(tmp_path: Path, people: Path) -> None:
+    base = make_run(tmp_path, people, "base")
+    other = make_run(
+        tmp_path, people, "other", points=8, status="failed",
+        settings={"data.eval_size": 513, "model.eval_stride": 8},
+        card={
+            "git": {"commit": "1" * 40, "dirty": True}, "data_hash": {"train": "u", "val": "v"},
+            "resumed": [{"data_hash": {"train": "x", "val": "v"}}],
+        },
+    )  # fmt: skip
+    change(other / "evaluation.json", weights="ema", only_with_keypoints=False)
+    told = compared([base, other])
+    marks = "\n".join(told.rows[1].marks)
+    for part in (
+        "failed", "eval_size 513, not 801", "eval_stride 8, not 16", "weights ema, not raw", "trained on other data",
+        "when it was resumed", "steps 8, not 6", "images seen 64, not 48", "other code", "not committed",
+    ):  # fmt: skip
+        assert part in marks
+    assert told.rows[0].marks == ()
+    assert told.to_json()["not_finished"] == 1
+
+
+def test_runs_without_scores_are_listed(tmp_path: Path, people: Path) -> None:
+    base = make_run(tmp_path, people, "base")
+    dead = make_run(tmp_path, people, "dead", status="failed", scored=False, points=3)
+    told = compared([dead, base], baseline=1)
+    assert [row.label for row in told.rows] == ["base"]
+    [(run, spent)] = told.unscored
+    assert (run.name, run.status, spent.steps) == ("dead", "failed", 3)
+    with pytest.raises(InputError, match="nothing can be compared with it"):
+        compare_runs([read_run(dead), read_run(base)], read_run(dead), lambda _: None)
+
+
+def test_runs_that_kept_no_predictions_are_compared_by_their_scores(tmp_path: Path, people: Path) -> None:
+    base, steps = make_run(tmp_path, people, "base", skill=0.5), {"trainer.max_steps": 7}
+    paths = [base, make_run(tmp_path, people, "other", skill=0.7, settings=steps)]
+    path = predictions_of(read_run(paths[1]))
+    assert path is not None
+    path.unlink()
+    told = compared(paths)
+    assert told.rows[1].deltas == {}
+    assert "other" in told.notes[0]
+    assert told.settings[1].verdict("keypoints") == "unknown"
+
+
+def test_only_the_first_images_were_evaluated(tmp_path: Path, people: Path) -> None:
+    run = read_run(make_run(tmp_path, people, settings={"data.val_images": 5}))
+    assert len(Judge.of(run, None, 1).image_ids) == 5
+
+
+def test_annotations_that_are_not_there_are_told(tmp_path: Path, people: Path) -> None:
+    run: Run = read_run(make_run(tmp_path, people))
+    with pytest.raises(InputError, match="nowhere"):
+        Judge.of(run, str(tmp_path / "nowhere"), 1)
