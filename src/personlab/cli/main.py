@@ -40,6 +40,7 @@ COMMANDS = {
         "time a stage (bench loader, encode, train, decode), or tune the decoder: bench tune",
     ),
     "oracle": ("personlab.cli.oracle", "score the decoder on true fields: the upper bound of encoding and decoding"),
+    "compare": ("personlab.cli.compare", "put runs side by side: one HTML report, tables, intervals"),
     "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, browse, impute"),
     "weights": (
         "personlab.cli.weights",
