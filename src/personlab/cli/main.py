@@ -39,6 +39,10 @@ COMMANDS = {
         "personlab.cli.bench",
         "time a stage (bench loader, encode, train, decode), or tune the decoder: bench tune",
     ),
+    "sweep": (
+        "personlab.cli.sweep",
+        "run the trials of a sweep file in W&B's format, here or by Ray or W&B",
+    ),
     "oracle": ("personlab.cli.oracle", "score the decoder on true fields: the upper bound of encoding and decoding"),
     "compare": ("personlab.cli.compare", "put runs side by side: one HTML report, tables, intervals"),
     "data": ("personlab.cli.data", "make, check, see and mend data sets: data synth, doctor, stats, browse, impute"),

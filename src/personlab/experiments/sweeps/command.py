@@ -1,0 +1,69 @@
+"""The command line of a trial, by the macros of W&B's `command`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from personlab.errors import InputError
+from personlab.experiments.sweeps.space import Sweep
+
+_VARIABLE = re.compile(r"\$\{envvar:([A-Za-z0-9_]*)\}")
+_MACRO = re.compile(r"\$\{([a-z_]+)\}")
+
+
+def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, run_name: str) -> list[str]:
+    """Words of a trial's command: the file's `command` with its macros replaced.
+
+    Beside the parameters, the macros for arguments give `run.root` and `run.name`, so that every trial has a run
+    directory of its own, and `resume=auto` where the command is `personlab fit`, so that a trial that was cut off goes
+    on. Departure from W&B: `${interpreter}` is the Python that runs the sweep, and a file without a macro for
+    arguments gets none of these.
+
+    Args:
+        sweep: The sweep.
+        parameters: Values by dotted name.
+        run_root: `run.root` of the trial.
+        run_name: `run.name` of the trial.
+
+    Raises:
+        InputError: If there is a macro that W&B does not have.
+    """
+    given = dict(parameters) | {"run.root": str(run_root), "run.name": run_name}
+    if "fit" in sweep.command:
+        given["resume"] = "auto"
+    macros: dict[str, list[str]] = {
+        "env": ["/usr/bin/env"] if os.name == "posix" else [],
+        "interpreter": [sys.executable],
+        "program": [sweep.program],
+    } | _arguments(given)
+    words: list[str] = []
+    for word in sweep.command:
+        macro = _MACRO.fullmatch(word)
+        if macro and macro[1] not in macros:
+            known = ", ".join(f"${{{name}}}" for name in macros)
+            raise InputError(f"{sweep.path}: command: no macro {word}; there are {known} and ${{envvar:NAME}}")
+        words += macros[macro[1]] if macro else [_VARIABLE.sub(lambda m: os.environ.get(m[1], m[1]), word)]
+    return words
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The forms that arguments are given in; values as Python's `str` writes them, as W&B does."""
+    pairs = [f"{name}={value}" for name, value in given.items()]
+    flags = [
+        f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items() if value is not False
+    ]
+    return {
+        "args": [f"--{pair}" for pair in pairs],
+        "args_no_equals": [word for name, value in given.items() for word in (f"--{name}", str(value))],
+        "args_no_hyphens": pairs,
+        "args_no_boolean_flags": flags,
+        "args_append_hydra": [f"+{pair}" for pair in pairs],
+        "args_override_hydra": [f"++{pair}" for pair in pairs],
+        "args_json": [json.dumps(given)],
+    }

@@ -1,0 +1,320 @@
+"""The trials of a sweep in an Optuna study, which any number of processes share."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
+
+from personlab.errors import InputError
+from personlab.experiments.sweeps.parameters import Parameter
+from personlab.experiments.sweeps.records import Record, State
+from personlab.experiments.sweeps.space import Sweep
+
+BEAT_S = 30.0
+"""Seconds between the signs of life of a trial, for sweeps on other machines."""
+LOST_S = 300.0
+"""Seconds without a sign of life after which a trial of another machine is taken to be lost."""
+_HOST = socket.gethostname()
+_STATES: dict[TrialState, State] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+    TrialState.RUNNING: "running",
+}
+
+
+@dataclass
+class Claim:
+    """A trial that this process runs; nobody else does as long as its lock is held."""
+
+    trial: int
+    storage_id: int
+    parameters: dict[str, Any]
+    folder: Path
+    lock: IO[str]
+
+
+class SharedStudy:
+    """A sweep's trials, numbered from 0; each is run by one process at a time, and finished once.
+
+    What a grid or a random search tries follows from the seed and the number. A trial whose process was killed is
+    marked `abandoned` in Optuna and its number becomes free; who takes it up does so with the same parameters. Two who
+    create a trial of the same number at once see each other's, and the one created later yields.
+    """
+
+    def __init__(self, sweep: Sweep, folder: Path, trials: int, seed: int, storage: str | None = None) -> None:
+        """Open the study, or make it.
+
+        Args:
+            sweep: The sweep.
+            folder: Where its trials' folders are, and the journal unless there is a storage.
+            trials: How many there are to be.
+            seed: What the parameters follow from.
+            storage: URL of a database that several machines share.
+
+        Raises:
+            InputError: If there is one of this name for another sweep, or the storage cannot be opened.
+        """
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.sweep, self.folder, self.trials, self._seed = sweep, folder, trials, seed
+        self.storage = _open(storage, folder)
+        maximize = sweep.metric is not None and sweep.metric.maximize
+        self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
+        study = optuna.create_study(
+            study_name=sweep.name, storage=self.storage, direction=self._direction, load_if_exists=True
+        )
+        self._id = self.storage.get_study_id_from_name(sweep.name)
+        asked = self._fingerprint()
+        held = study.user_attrs.get("sweep")
+        if held is None:
+            study.set_user_attr("sweep", asked)
+        elif held != asked:
+            differing = next(key for key in asked if held.get(key) != asked[key])
+            raise InputError(
+                f"{sweep.path}: {storage or folder} holds a sweep named {sweep.name} with another {differing}; give it "
+                "another name, or remove that one"
+            )
+
+    def claim(self) -> Claim | None:
+        """Take up a trial that nobody runs: None if there is none now, see `unfinished`."""
+        by_number = self._by_number()
+        for number in range(self.trials):
+            holder = by_number.get(number)
+            if holder is not None and (holder.state.is_finished() or not self._is_lost(holder)):
+                continue
+            lock = self._lock(number)
+            if lock is None:
+                continue
+            if holder is not None and not self._abandon(holder._trial_id):
+                lock.close()
+                continue
+            claim = self._create(number, lock)
+            if claim is not None:
+                return claim
+        return None
+
+    def unfinished(self) -> int:
+        """Trials that are not finished, whoever runs them."""
+        done = [trial for trial in self._by_number().values() if trial.state.is_finished()]
+        return self.trials - len([trial for trial in done if trial.user_attrs["trial"] < self.trials])
+
+    def records(self) -> list[Record]:
+        """All trials so far, by number."""
+        return [_record(trial) for _, trial in sorted(self._by_number().items())]
+
+    def told(self, claim: Claim, **attributes: Any) -> None:
+        """Note attributes of a running trial, such as `seconds`."""
+        for name, value in attributes.items():
+            self.storage.set_trial_user_attr(claim.storage_id, name, value)
+
+    def beat(self, claim: Claim) -> None:
+        """Give a sign of life."""
+        self.told(claim, beat=time.time())
+
+    def report(self, claim: Claim, count: int, value: float) -> None:
+        """Note the n-th value of the metric."""
+        self.storage.set_trial_intermediate_value(claim.storage_id, count, value)
+
+    def finish(self, claim: Claim, state: State, value: float | None) -> None:
+        """Note how a trial ended, and let it go."""
+        ends = {told: optuna_state for optuna_state, told in _STATES.items()}
+        # A sweep without a metric has complete trials without a value, which Optuna does not know.
+        values = None if state == "failed" else [0.0 if value is None else value]
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # taken to be lost by another machine
+            self.storage.set_trial_state_values(claim.storage_id, ends[state], values)
+        claim.lock.close()
+
+    def release(self, claim: Claim) -> None:
+        """Give a trial back unfinished; the next to claim it goes on with it."""
+        self._abandon(claim.storage_id)
+        claim.lock.close()
+
+    def _create(self, number: int, lock: IO[str]) -> Claim | None:
+        former = [t for t in self._all() if t.user_attrs["trial"] == number and t.params]
+        params, distributions = (former[0].params, former[0].distributions) if former else self._drawn(number)
+        template = optuna.trial.create_trial(
+            state=TrialState.RUNNING, params=params, distributions=distributions,
+            user_attrs={"trial": number, "host": _HOST, "pid": os.getpid(), "beat": time.time()},
+        )  # fmt: skip
+        storage_id = self.storage.create_new_trial(self._id, template)
+        holder = self._by_number().get(number)
+        if holder is None or holder._trial_id != storage_id:
+            self._abandon(storage_id)
+            lock.close()
+            return None
+        if not params and self.sweep.parameters:
+            params = self._suggested(number, storage_id)
+        parameters = {p.name: _value(p, params, self.sweep.method) for p in self.sweep.parameters}
+        claim = Claim(number, storage_id, parameters, self._place(number), lock)
+        earlier = [r for r in (_record(t) for t in self._all() if t.user_attrs["trial"] == number) if r.seconds]
+        self.told(claim, parameters=parameters, seconds=sum(r.seconds for r in earlier))
+        return claim
+
+    def _drawn(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+        """What a grid or a random search tries; nothing for bayes, which looks at the other trials first."""
+        method, parameters = self.sweep.method, self.sweep.parameters
+        if method == "bayes":
+            return {}, {}
+        space = dict(_dimension(p, method) for p in parameters)
+        if method == "grid":
+            return {name: _text(value) for name, value in self.sweep.combination(number).items()}, space
+        shares = self.sweep.draw(self._seed, number)
+        params = {}
+        for parameter in parameters:
+            name, kind = _dimension(parameter, method)
+            value = shares[parameter.name] if name != parameter.name else parameter.at(shares[parameter.name])
+            params[name] = _text(value) if isinstance(kind, CategoricalDistribution) else value
+        return params, space
+
+    def _suggested(self, number: int, storage_id: int) -> dict[str, Any]:
+        """What the tree-structured Parzen estimator tries; its seed follows from the number."""
+        seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
+        startup = max(2, min(10, self.trials // 3))
+        sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
+        study = optuna.load_study(study_name=self.sweep.name, storage=self.storage, sampler=sampler)
+        trial = optuna.trial.Trial(study, storage_id)
+        return {
+            name: trial._suggest(name, kind)
+            for name, kind in (_dimension(p, self.sweep.method) for p in self.sweep.parameters)
+        }
+
+    def _all(self) -> list[FrozenTrial]:
+        return [t for t in self.storage.get_all_trials(self._id, deepcopy=False) if "trial" in t.user_attrs]
+
+    def _by_number(self) -> dict[int, FrozenTrial]:
+        """The trial that counts, of each number that has one: the first that is not abandoned."""
+        found: dict[int, FrozenTrial] = {}
+        for trial in sorted(self._all(), key=lambda t: t.number):
+            if not trial.user_attrs.get("abandoned") and trial.user_attrs["trial"] < self.trials:
+                found.setdefault(trial.user_attrs["trial"], trial)
+        return found
+
+    def _is_lost(self, trial: FrozenTrial) -> bool:
+        """Whether nobody runs a trial that is said to run; of this machine, the lock tells it."""
+        if trial.user_attrs.get("host") == _HOST:
+            return True
+        return time.time() - float(trial.user_attrs.get("beat", 0)) > LOST_S
+
+    def _abandon(self, storage_id: int) -> bool:
+        """Give a trial up; False if it has ended in between."""
+        try:
+            self.storage.set_trial_user_attr(storage_id, "abandoned", True)
+            self.storage.set_trial_state_values(storage_id, TrialState.FAIL)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+        return True
+
+    def _place(self, number: int) -> Path:
+        return self.folder / f"trial-{number:04}"
+
+    def _lock(self, number: int) -> IO[str] | None:
+        place = self._place(number)
+        place.mkdir(parents=True, exist_ok=True)
+        file = (place / ".lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            return None
+        return file
+
+    def _fingerprint(self) -> dict[str, Any]:
+        """What must stay the same when a sweep goes on."""
+        content = self.sweep.content or {}
+        keys = ("method", "metric", "early_terminate", "parameters", "program", "command")
+        return {"seed": self._seed} | {key: _hash(content.get(key)) for key in keys}
+
+
+def _open(url: str | None, folder: Path) -> BaseStorage:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if url is not None:
+            return RDBStorage(url)
+        journal = folder / "study.journal"
+        lock = JournalFileSymlinkLock(str(journal))
+        _mend(journal, lock)
+        return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --runs_root") from error
+    except (ImportError, ValueError) as error:
+        told = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"--storage {_without_password(url)}: {told}; give a URL such as postgresql+psycopg://user@host/database, "
+            "and install its driver: pip install 'psycopg[binary]'"
+        ) from error
+    except Exception as error:  # each driver has errors of its own
+        told = str(error).strip().split("\n")[0]
+        raise InputError(f"--storage {_without_password(url)}: cannot be opened ({told}); check the server") from error
+
+
+def _mend(journal: Path, lock: JournalFileSymlinkLock) -> None:
+    """Cut off a last line that a power cut left half written: Optuna would append to it, and read neither."""
+    if not journal.is_file():
+        return
+    while not lock.acquire():
+        time.sleep(0.01)
+    try:
+        content = journal.read_bytes()
+        if content and not content.endswith(b"\n"):
+            os.truncate(journal, content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def _without_password(url: str | None) -> str:
+    head, at, tail = (url or "").rpartition("@")
+    return f"{head.rpartition(':')[0] or head}:***@{tail}" if at and head.count(":") > 1 else f"{head}{at}{tail}"
+
+
+def _dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution]:
+    """A parameter as Optuna knows it: by its values where Optuna has the distribution, else by quantiles of it."""
+    if method == "grid" or (parameter.values and not parameter.probabilities):
+        values = parameter.grid() or []
+        return parameter.name, CategoricalDistribution(list(dict.fromkeys(map(_text, values))))
+    if parameter.distribution == "int_uniform":
+        return parameter.name, IntDistribution(int(parameter.low), int(parameter.high))
+    if parameter.distribution == "uniform":
+        return parameter.name, FloatDistribution(parameter.low, parameter.high)
+    if parameter.distribution in ("log_uniform", "log_uniform_values"):
+        return parameter.name, FloatDistribution(parameter.low, parameter.high, log=True)
+    return f"{parameter.name} (quantile)", FloatDistribution(0.0, 1.0)
+
+
+def _value(parameter: Parameter, params: Mapping[str, Any], method: str) -> Any:
+    name, kind = _dimension(parameter, method)
+    if name != parameter.name:
+        return parameter.at(params[name])
+    return json.loads(params[name]) if isinstance(kind, CategoricalDistribution) else params[name]
+
+
+def _text(value: Any) -> str:
+    # Optuna takes 1, 1.0 and True for the same choice, and no lists.
+    return json.dumps(value)
+
+
+def _hash(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _record(trial: FrozenTrial) -> Record:
+    about = trial.user_attrs
+    history = [trial.intermediate_values[n] for n in sorted(trial.intermediate_values)]
+    return Record(
+        about["trial"], _STATES[trial.state], about.get("parameters", {}), about.get("value"), history,
+        about.get("run_directory"), about.get("seconds", 0.0), about.get("attempts", 0), about.get("error"),
+    )  # fmt: skip

@@ -1,0 +1,245 @@
+"""Sweeps on this machine: every trial once, whatever fails or is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from personlab.cli.main import main
+from personlab.experiments.sweeps.local import Budget, LocalSweep
+from personlab.experiments.sweeps.space import read_sweep
+from personlab.experiments.sweeps.study import SharedStudy
+from tests.experiments.sweeps.conftest import Write, start_command
+
+
+def lines(folder: Path, kind: str) -> list[list[str]]:
+    log = folder / "log.txt"
+    words = [line.split() for line in log.read_text().splitlines()] if log.exists() else []
+    return [line[1:] for line in words if line[0] == kind]
+
+
+def sweep(path: Path, trials: int | None = None, workers: int = 2, seed: int = 0, **options: Any) -> SharedStudy:
+    """Run a sweep in this process."""
+    read = read_sweep(path)
+    folder = path.parent / "runs" / "sweeps" / read.name
+    study = SharedStudy(read, folder, read.trials(trials), seed)
+    settings = {"retries": 0, "budget": Budget(), "poll_s": 0.05, "grace_s": 2.0} | options
+    LocalSweep(study, [None] * workers, **settings).run()
+    return study
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_a_grid_is_run_whole_and_told(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", str(write_sweep()), "--json", "out.json"]) == 0
+    assert Counter(x for _, x in lines(tmp_path, "done")) == {f"{i / 10}": 1 for i in range(6)}
+    summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+    assert summary == json.loads((tmp_path / "out.json").read_text())
+    assert summary["counts"] == {"complete": 6, "pruned": 0, "failed": 0, "running": 0, "left": 0}
+    assert summary["best"]["parameters"]["x"] == 0.3
+    assert summary["best"]["value"] == pytest.approx(1.002)
+    runs = {Path(row["run_directory"]) for row in summary["rows"]}
+    assert len(runs) == 6
+    assert all(run.parents[1] == tmp_path / "runs/sweeps/quick" and (run / "metrics.jsonl").is_file() for run in runs)
+    ports = [port for *_, port, _ in lines(tmp_path, "start")]
+    assert all(1024 < int(port) < 65536 for port in ports)
+    # Nothing is left to do.
+    assert main(["sweep", str(tmp_path / "quick.yaml")]) == 0
+    assert len(lines(tmp_path, "start")) == 6
+
+
+def test_killed_in_the_middle_it_finishes_exactly_what_was_missing(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(method="random", run_cap=8, p_x={"min": 0.0, "max": 1.0}, p_pause={"value": 0.4})
+    words = ["sweep", str(path)]
+    first = start_command(words, tmp_path)
+    wait_until(lambda: len(lines(tmp_path, "done")) >= 3 and lines(tmp_path, "start")[4:])
+    first.kill()
+    first.communicate()
+    begun = {name: x for name, x, *_ in lines(tmp_path, "start")}
+    pids = [int(pid) for *_, pid in lines(tmp_path, "start")]
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))  # trials do not outlive their sweep
+    before = {name for name, _ in lines(tmp_path, "done")}
+    assert 3 <= len(before) < len(begun)
+    second = start_command(words, tmp_path)
+    output = second.communicate(timeout=120)[0]
+    assert second.returncode == 0, output
+    assert f"{8 - len(before)} of 8 trials to run" in output
+    # Each number is finished once, and those that were running have the parameters they had.
+    assert Counter(name for name, _ in lines(tmp_path, "done")) == {f"trial-{n:04}": 1 for n in range(8)}
+    starts = Counter(name for name, *_ in lines(tmp_path, "start"))
+    assert starts == {f"trial-{n:04}": 1 for n in range(8)} | dict.fromkeys(begun.keys() - before, 2)
+    ended = {words[0]: words[1] for words in lines(tmp_path, "done")}
+    assert {name: ended[name] for name in begun} == begun
+    # And it is what a sweep that nobody killed tries.
+    read = read_sweep(path)
+    drawn = [read.parameters[0].at(read.draw(0, number)["x"]) for number in range(8)]
+    assert [float(ended[f"trial-{number:04}"]) for number in range(8)] == drawn
+
+
+def test_two_sweeps_of_one_study_share_it(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=8, p_pause={"value": 0.15})
+    both = [start_command(["sweep", str(path), "--workers", "1"], tmp_path) for _ in range(2)]
+    outputs = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert Counter(name for name, *_ in lines(tmp_path, "start")) == {f"trial-{n:04}": 1 for n in range(8)}
+    assert all("8 complete" in output for output in outputs)
+
+
+def test_an_interrupt_ends_the_tree_and_gives_the_trials_back(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=2, p_pause={"value": 20}, p_child={"value": True})
+    process = start_command(["sweep", str(path)], tmp_path)
+    wait_until(lambda: len(lines(tmp_path, "child")) == 2)
+    process.send_signal(signal.SIGINT)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, output
+    assert "the same command goes on" in output
+    pids = [int(pid) for (pid,) in lines(tmp_path, "child")]
+    assert not any(is_alive(pid) for pid in pids)
+    summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+    assert summary["counts"]["left"] == 2
+
+
+def test_failures_are_kept_and_counted_and_tried_again(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=2, p_fail={"values": ["no", "once", True]})
+    study = sweep(path, retries=1)
+    found = {(r.parameters["x"], str(r.parameters["fail"])): (r.state, r.attempts) for r in study.records()}
+    told = {"no": ("complete", 1), "once": ("complete", 2), "True": ("failed", 2)}
+    assert found == {(x, kind): told[kind] for x in (0.0, 0.1) for kind in told}
+    errors = {r.error for r in study.records() if r.state == "failed"}
+    assert errors == {"exit code 1: planned failure"}
+    began = len(lines(tmp_path, "start"))
+    assert sweep(path, retries=1).unfinished() == 0
+    assert len(lines(tmp_path, "start")) == began
+    assert main(["sweep", str(path), "--runs_root", str(tmp_path / "runs")]) == 1
+
+
+def test_a_trial_without_the_metric_failed(tmp_path: Path, write_sweep: Write) -> None:
+    study = sweep(write_sweep(values=1, metric={"name": "val/other"}))
+    assert [(r.state, r.error) for r in study.records()] == [("failed", "no val/other in the ledger of its run")]
+    study = sweep(write_sweep("absent", values=1, command=["no-such-program"]))
+    assert [r.error for r in study.records()] == [
+        "exit code 127: no-such-program: cannot be started (No such file or directory)"
+    ]
+
+
+def test_bad_trials_are_stopped_early(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(
+        p_x={"values": [0.3, 0.35, 0.9, 0.95]}, p_steps={"value": 6}, p_pause={"value": 0.15},
+        early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
+    )  # fmt: skip
+    study = sweep(path, workers=1)
+    assert [r.state for r in study.records()] == ["complete", "complete", "pruned", "pruned"]
+    assert [len(r.history) for r in study.records()[:2]] == [6, 6]
+    assert all(2 <= len(r.history) < 6 for r in study.records()[2:])
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_the_same_seed_tries_the_same(tmp_path: Path, write_sweep: Write, method: str) -> None:
+    spec = {"p_x": {"min": 0.0, "max": 1.0}, "p_y": {"distribution": "q_normal", "q": 0.1}, "run_cap": 6}
+    tried = {}
+    for name, seed in (("one", 3), ("two", 3), ("three", 4)):
+        study = sweep(write_sweep(name, method=method, **spec), workers=1, seed=seed)
+        tried[name] = [(r.parameters["x"], r.parameters["y"]) for r in study.records()]
+    assert tried["one"] == tried["two"]
+    assert len(set(tried["one"])) == 6
+    assert not set(tried["one"]) & set(tried["three"])
+
+
+def test_no_new_trial_after_the_target(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(metric={"name": "val/score", "goal": "maximize", "target": 0.99})
+    study = sweep(path, workers=1)
+    assert [r.parameters["x"] for r in study.records()] == [0.0, 0.1, 0.2]
+
+
+def test_a_budget_ends_it_and_the_next_start_goes_on(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=4, p_steps={"value": 2}, p_pause={"value": 0.4})
+    study = sweep(path, workers=1, budget=Budget(device_hours=1.4 / 3600))
+    assert study.unfinished() in (3, 4)
+    spent = sum(r.seconds for r in study.records())
+    again = sweep(path, workers=1, budget=Budget(hours=1.4 / 3600))
+    assert again.unfinished() < study.trials
+    assert sum(r.seconds for r in again.records()) > spent
+    assert sweep(path).unfinished() == 0
+
+
+def test_devices_are_handed_out_by_worker(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
+    assert main(["sweep", str(write_sweep(p_pause={"value": 0.1})), "--devices_per_trial", "2"]) == 0
+    assert {devices for _, _, devices, *_ in lines(tmp_path, "start")} == {"4,5", "6,7"}
+    assert main(["sweep", str(tmp_path / "quick.yaml"), "--devices_per_trial", "3"]) == 2
+
+
+def test_another_sweep_of_the_same_name_is_refused(
+    tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--runs_root", str(tmp_path / "runs")]
+    assert main(["sweep", str(write_sweep(values=1)), *root]) == 0
+    assert main(["sweep", str(write_sweep(values=2)), *root]) == 2
+    assert "holds a sweep named quick with another parameters" in capsys.readouterr().err
+
+
+def test_a_journal_cut_short_is_mended(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=2)
+    study = sweep(path, trials=1)
+    with (study.folder / "study.journal").open("a") as file:
+        file.write('{"op_code": 5, "wor')
+    assert [r.state for r in sweep(path).records()] == ["complete", "complete"]
+
+
+def test_a_dry_run_writes_nothing(tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "runs"
+    assert main(["sweep", str(write_sweep()), "--dry_run", "--runs_root", str(root), "--json", "-"]) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["parameters"]["x"] for row in rows] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert f"--run.root={root / 'sweeps' / 'quick'}" in rows[3]["command"]
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", "0"], "--workers must be at least 1"),
+        (["--max_hours", "0"], "--max_hours must be above 0"),
+        (["--storage", "nosuch://x"], "--storage nosuch://x: "),
+        (["--storage", "postgresql+psycopg://me:secret@127.0.0.1:1/x"], "--storage postgresql+psycopg://me:***@127"),
+    ],
+)
+def test_bad_options_are_one_line(
+    tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    assert main(["sweep", str(write_sweep()), "--runs_root", str(tmp_path / "runs"), *words]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.count("\n") == 1
+    assert "secret" not in told
+
+
+@pytest.fixture(autouse=True)
+def _no_leftovers(tmp_path: Path) -> Any:
+    yield
+    for *_, pid in lines(tmp_path, "start"):
+        with contextlib.suppress(OSError):
+            os.kill(int(pid), signal.SIGKILL)

@@ -1,0 +1,105 @@
+"""Hyperband's rule against one written out, and the commands of trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from personlab.errors import InputError
+from personlab.experiments.sweeps.command import trial_command
+from personlab.experiments.sweeps.pruning import should_stop
+from personlab.experiments.sweeps.space import Hyperband, Metric, read_sweep
+from personlab.experiments.sweeps.trial import LedgerFollower, device_slices, trial_environment
+from tests.experiments.sweeps.conftest import Write
+
+HISTORIES = st.lists(st.floats(-10, 10), max_size=12)
+
+
+@settings(deadline=None, max_examples=150)
+@given(HISTORIES, st.lists(HISTORIES, max_size=6), st.booleans(), st.booleans(), st.sampled_from([2.0, 3.0]))
+def test_the_rule_is_that_of_a_literal_loop(
+    values: list[float], others: list[list[float]], maximize: bool, strict: bool, eta: float
+) -> None:
+    expected = False
+    for band in (1, 3, 9):
+        if len(values) < band:
+            continue
+        at_band = sorted((h[band - 1] for h in [*others, values] if len(h) >= band), reverse=maximize)
+        threshold = at_band[int(len(at_band) / eta)]
+        own = values[band - 1] if strict else max(values) if maximize else min(values)
+        expected = own < threshold if maximize else own > threshold
+    metric = Metric("m", maximize)
+    assert should_stop(values, others, metric, Hyperband((1, 3, 9), eta, strict)) == expected
+
+
+def test_a_ledger_is_read_as_it_grows(tmp_path: Path) -> None:
+    follower = LedgerFollower(tmp_path, "val/AP")
+    assert follower.values() == []
+    ledger = tmp_path / "run-1" / "metrics.jsonl"
+    ledger.parent.mkdir()
+    ledger.write_text('{"step": 1, "val/AP": 0.5}\n{"step": 2, "loss": 1}\n{"step": 3, "val/AP": nu')
+    assert follower.values() == [0.5]
+    ledger.write_text('{"step": 1, "val/AP": 0.5}\n{"step": 3, "val/AP": null}\n{"step": 4, "val/AP": 0.25}\n')
+    assert follower.values() == [0.5, 0.25]
+
+
+MACROS = {
+    "${args}": ["--a.lr=0.1", "--on=True", "--off=False"],
+    "${args_no_equals}": ["--a.lr", "0.1", "--on", "True", "--off", "False"],
+    "${args_no_hyphens}": ["a.lr=0.1", "on=True", "off=False"],
+    "${args_no_boolean_flags}": ["--a.lr=0.1", "--on"],
+    "${args_append_hydra}": ["+a.lr=0.1", "+on=True", "+off=False"],
+    "${args_override_hydra}": ["++a.lr=0.1", "++on=True", "++off=False"],
+    "${env}": ["/usr/bin/env"],
+    "${interpreter}": [sys.executable],
+    "${program}": ["train.py"],
+    "a-${envvar:COLOUR}": ["a-blue"],
+    "plain": ["plain"],
+}
+GIVEN = {"a.lr": 0.1, "on": True, "off": False}
+
+
+@pytest.mark.parametrize("macro", MACROS)
+def test_macros(write_sweep: Write, monkeypatch: pytest.MonkeyPatch, macro: str) -> None:
+    monkeypatch.setenv("COLOUR", "blue")
+    sweep = read_sweep(write_sweep(program="train.py", command=[macro]))
+    words = trial_command(sweep, GIVEN, Path("runs"), "trial-0001")
+    assert words[: len(MACROS[macro])] == MACROS[macro]
+    rest = words[len(MACROS[macro]) :]
+    assert [word.lstrip("-+") for word in rest if "run" in word and "=" in word] == (
+        ["run.root=runs", "run.name=trial-0001"] if "args" in macro and "equals" not in macro else []
+    )
+
+
+def test_arguments_as_json_and_what_fit_is_given(write_sweep: Write) -> None:
+    sweep = read_sweep(write_sweep(command=["${program}", "fit", "${args_json}"]))
+    told = json.loads(trial_command(sweep, GIVEN, Path("runs"), "t")[-1])
+    assert told == GIVEN | {"run.root": "runs", "run.name": "t", "resume": "auto"}
+    with pytest.raises(InputError, match=r"command: no macro \$\{arguments\}"):
+        trial_command(read_sweep(write_sweep(command=["${arguments}"])), GIVEN, Path("runs"), "t")
+
+
+def test_devices_are_sliced() -> None:
+    assert device_slices(2, 0) == [None, None]
+    assert device_slices(2, 2, count=4, visible=None) == ["0,1", "2,3"] or os.environ.get("CUDA_VISIBLE_DEVICES")
+    assert device_slices(2, 1, visible="7, 3,GPU-1") == ["7", "3"]
+    with pytest.raises(InputError, match="3 workers of 2 devices need 6, and 4 are visible"):
+        device_slices(3, 2, visible="0,1,2,3")
+
+
+def test_a_trial_does_not_see_the_launch_of_its_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID", "MASTER_PORT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    found = trial_environment("3", workers=1000)
+    assert not {"SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID"} & found.keys()
+    assert found["MASTER_PORT"] != "1"
+    assert found["OMP_NUM_THREADS"] == "1"
+    assert found["CUDA_VISIBLE_DEVICES"] == "3"
+    assert found["PATH"].startswith(str(Path(sys.executable).parent))
