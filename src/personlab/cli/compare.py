@@ -80,7 +80,7 @@ def _baseline(runs: list[Run], wanted: str | None) -> Run:
         InputError: If it cannot be found, or none has scores.
     """
     if wanted is None:
-        first = next((one for one in runs if one.evaluation is not None), None)
+        first = next((one for one in runs if one.evaluation is not None and one.card), None)
         if first is None:
             raise InputError(f"{runs[0].path}: neither it nor another of the runs has scores; evaluate one at least")
         return first

@@ -58,7 +58,7 @@ class Run:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The options that decide a result, by dotted names."""
-        return {key: value for key, value in flat(self.config).items() if not key.startswith(_NO_SETTINGS)}
+        return {key: value for key, value in _flat(self.config).items() if not key.startswith(_NO_SETTINGS)}
 
     def ap(self, kind: Kind) -> float | None:
         """Average precision of its last evaluation."""
@@ -126,11 +126,11 @@ def find_runs(root: str | Path) -> list[Run]:
     return [read_run(card.parent) for card in sorted(Path(root).rglob("run.json"))]
 
 
-def flat(content: Any, name: str = "") -> dict[str, Any]:
+def _flat(content: Any, name: str = "") -> dict[str, Any]:
     """Nested mappings as one, by dotted names."""
     if not isinstance(content, dict) or not content:
         return {name: content}
-    parts = [flat(value, f"{name}.{key}" if name else str(key)) for key, value in content.items()]
+    parts = [_flat(value, f"{name}.{key}" if name else str(key)) for key, value in content.items()]
     return {key: value for part in parts for key, value in part.items()}
 
 

@@ -171,7 +171,7 @@ def compare_runs(
     """
     if baseline.evaluation is None:
         raise InputError(f"{baseline.path}: has no evaluation.json, so nothing can be compared with it; evaluate it")
-    scored = [baseline, *(run for run in runs if run is not baseline and run.evaluation is not None)]
+    scored = [baseline, *(run for run in runs if run is not baseline and _has_scores(run))]
     refuse_unlike(scored)
     groups = group_by_setting(scored)
     scored = [run for group in groups for run in group]  # runs of a setting stand together, the baseline's first
@@ -197,10 +197,15 @@ def compare_runs(
             )
         )  # fmt: skip
     settings = [_setting([row for row in rows if row.setting == n], rows, evidence) for n in range(len(groups))]
-    unscored = tuple((run, Spent.by(run)) for run in runs if run.evaluation is None)
+    unscored = tuple((run, Spent.by(run)) for run in runs if run is not baseline and not _has_scores(run))
     lacking = [label for label in labels if label not in evidence]
     told = [f"No predictions kept, so no intervals over images: {', '.join(lacking)}."] if lacking and evidence else []
     return Comparison(tuple(rows), tuple(settings), unscored, evidence, (*notes, *told))
+
+
+def _has_scores(run: Run) -> bool:
+    """Whether it can be compared: of scores without a run card nobody knows what they are of."""
+    return run.evaluation is not None and bool(run.card)
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from personlab.experiments.catalogue import flat
 from personlab.experiments.comparison import SEEDS, Comparison
 from personlab.experiments.report.charts import text_of
 from personlab.experiments.report.importance import varying
 
 MISSING = "(not set)"
+_PARTS = {
+    "Code": ("git",),
+    "Data": ("data_hash", "weights_hash"),
+    "Environment and seeds": ("versions", "devices", "seed", "batch"),
+}
+"""Parts of the run card by the title they stand under."""
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,17 @@ def difference_tables(comparison: Comparison) -> list[DiffTable]:
     )
     tables = [DiffTable("Config", tuple(setting.label for setting in comparison.settings), config)]
     labels = tuple(row.label for row in comparison.rows)
-    cards = [flat(row.run.card) for row in comparison.rows]
-    for title, starts in (
-        ("Code", ("git.",)),
-        ("Data", ("data_hash.",)),
-        ("Environment and seeds", ("versions.", "devices", "seed", "batch.")),
-    ):
-        found = [name for name in varying(cards) if name.startswith(starts)]
-        rows = tuple((name, tuple(text_of(c[name]) if name in c else MISSING for c in cards)) for name in found)
+    for title, parts in _PARTS.items():
+        told = [_of_card(row.run.card, parts) for row in comparison.rows]
+        rows = tuple((name, tuple(text_of(t[name]) if name in t else MISSING for t in told)) for name in varying(told))
         tables.append(DiffTable(title, labels, rows))
     return [table for table in tables if table.rows]
+
+
+def _of_card(card: Mapping[str, Any], parts: Sequence[str]) -> dict[str, Any]:
+    """Entries of some parts of a run card, as `git.commit`; a part may be a plain value."""
+    found: dict[str, Any] = {}
+    for part in parts:
+        value = card.get(part)
+        found |= {f"{part}.{key}": v for key, v in value.items()} if isinstance(value, Mapping) else {part: value}
+    return found
