@@ -39,6 +39,14 @@ def run(words: list[str]) -> int:
     trial_command(sweep, {}, folder, "trial")  # a wrong macro is told before anything begins
     if options.dry_run:
         return _dry_run(sweep, trials, folder, options)
+    if options.engine != "optuna":
+        for name in ("storage", "max_device_hours", *(["max_hours", "json"] if options.engine == "wandb" else [])):
+            if getattr(options, name) is not None:
+                raise InputError(f"sweep: --{name}: not with --engine {options.engine}, which knows nothing of it")
+    if options.engine == "ray":
+        return _run_with_ray(sweep, trials, folder, options, words)
+    if options.engine == "wandb":
+        return _run_with_wandb(sweep, trials, options)
     return _run_locally(sweep, trials, folder, options, words)
 
 
@@ -46,7 +54,9 @@ def _parser() -> Any:
     parser = make_parser("sweep", "Run the trials of a sweep file in W&B's format: docs/sweeps.md.")
     parser.add_argument("file", type=str, help="the sweep, YAML")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
-    parser.add_argument("--engine", type=Literal["optuna"], default="optuna", help="who runs the trials")
+    parser.add_argument(
+        "--engine", type=Literal["optuna", "ray", "wandb"], default="optuna", help="who runs the trials"
+    )
     parser.add_argument("--runs_root", type=str, default="runs", help="folder of all runs; the sweep's is sweeps/NAME")
     parser.add_argument("--trials", type=int | None, default=None, help="no more than so many; default: the file's")
     parser.add_argument("--retries", type=int, default=1, help="how often a trial that failed is started again")
@@ -110,6 +120,34 @@ def _run_locally(sweep: Sweep, trials: int, folder: Path, options: Any, words: l
         summary |= {"seconds": round(time.monotonic() - started, 1), "stopped_by": local.reason}
         write_json(folder / "summary.json", summary)
     return end(sweep, summary, records, folder, options.json)
+
+
+def _run_with_ray(sweep: Sweep, trials: int, folder: Path, options: Any, words: list[str]) -> int:
+    from personlab.experiments.sweeps.ray_engine import RaySweep  # an optional package
+
+    budget = Budget(options.max_hours, None, max(1, options.devices_per_trial))
+    logger.info("%s", plan(sweep, [], trials, options.workers, budget))
+    started = time.monotonic()
+    job = RaySweep(
+        sweep, folder, trials, options.seed, options.workers, options.devices_per_trial, options.retries,
+        options.max_hours,
+    )  # fmt: skip
+    records = job.run()
+    seconds = time.monotonic() - started
+    over = options.max_hours is not None and seconds >= options.max_hours * 3600
+    summary = provenance(shlex.join(["personlab", *words])) | {"engine": "ray", "seed": options.seed}
+    summary |= summarise(sweep, records, trials, options.devices_per_trial)
+    summary |= {"seconds": round(seconds, 1), "stopped_by": f"{options.max_hours:g} hours" if over else None}
+    write_json(folder / "summary.json", summary)
+    return end(sweep, summary, records, folder, options.json)
+
+
+def _run_with_wandb(sweep: Sweep, trials: int, options: Any) -> int:
+    from personlab.experiments.sweeps.wandb_engine import run_with_wandb
+
+    path, failed = run_with_wandb(sweep, trials, device_slices(options.workers, options.devices_per_trial))
+    logger.info("%s: %d of %d agents failed", path, failed, options.workers)
+    return int(failed > 0)
 
 
 def plan(sweep: Sweep, records: Sequence[Record], trials: int, workers: int, budget: Budget) -> str:

@@ -8,13 +8,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import BEAT_S, Claim, SharedStudy
-from personlab.experiments.sweeps.trial import GRACE_S, LedgerFollower, TrialProcess, newest_run, trial_environment
+from personlab.experiments.sweeps.trial import (
+    GRACE_S,
+    LedgerFollower,
+    TrialProcess,
+    last_line,
+    newest_run,
+    trial_environment,
+)
 
 logger = logging.getLogger("personlab")
 
@@ -169,7 +175,7 @@ class LocalSweep:
                 return "pruned", None
         self._report(claim, follower, reported)
         if code != 0:
-            return "failed", f"exit code {code}: {_last_line(log)}"
+            return "failed", f"exit code {code}: {last_line(log)}"
         if metric is not None and not follower.values():
             return "failed", f"no {metric.name} in the ledger of its run"
         return "complete", None
@@ -187,12 +193,3 @@ class LocalSweep:
             return False
         others = [r.history for r in self._study.records() if r.trial != claim.trial]
         return should_stop(values, others, metric, hyperband)
-
-
-def _last_line(log: Path) -> str:
-    try:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    except OSError:
-        return "no output"
-    told = [line.strip() for line in lines if line.strip()]
-    return told[-1][:300] if told else "no output"

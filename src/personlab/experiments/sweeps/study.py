@@ -97,7 +97,7 @@ class SharedStudy:
             holder = by_number.get(number)
             if holder is not None and (holder.state.is_finished() or not self._is_lost(holder)):
                 continue
-            lock = self._lock(number)
+            lock = lock_trial(self._place(number))
             if lock is None:
                 continue
             if holder is not None and not self._abandon(holder._trial_id):
@@ -159,7 +159,7 @@ class SharedStudy:
             return None
         if not params and self.sweep.parameters:
             params = self._suggested(number, storage_id)
-        parameters = {p.name: _value(p, params, self.sweep.method) for p in self.sweep.parameters}
+        parameters = {p.name: value_of(p, params, self.sweep.method) for p in self.sweep.parameters}
         claim = Claim(number, storage_id, parameters, self._place(number), lock)
         earlier = [r for r in (_record(t) for t in self._all() if t.user_attrs["trial"] == number) if r.seconds]
         self.told(claim, parameters=parameters, seconds=sum(r.seconds for r in earlier))
@@ -170,13 +170,13 @@ class SharedStudy:
         method, parameters = self.sweep.method, self.sweep.parameters
         if method == "bayes":
             return {}, {}
-        space = dict(_dimension(p, method) for p in parameters)
+        space = dict(dimension(p, method) for p in parameters)
         if method == "grid":
             return {name: _text(value) for name, value in self.sweep.combination(number).items()}, space
         shares = self.sweep.draw(self._seed, number)
         params = {}
         for parameter in parameters:
-            name, kind = _dimension(parameter, method)
+            name, kind = dimension(parameter, method)
             value = shares[parameter.name] if name != parameter.name else parameter.at(shares[parameter.name])
             params[name] = _text(value) if isinstance(kind, CategoricalDistribution) else value
         return params, space
@@ -190,7 +190,7 @@ class SharedStudy:
         trial = optuna.trial.Trial(study, storage_id)
         return {
             name: trial._suggest(name, kind)
-            for name, kind in (_dimension(p, self.sweep.method) for p in self.sweep.parameters)
+            for name, kind in (dimension(p, self.sweep.method) for p in self.sweep.parameters)
         }
 
     def _all(self) -> list[FrozenTrial]:
@@ -222,22 +222,23 @@ class SharedStudy:
     def _place(self, number: int) -> Path:
         return self.folder / f"trial-{number:04}"
 
-    def _lock(self, number: int) -> IO[str] | None:
-        place = self._place(number)
-        place.mkdir(parents=True, exist_ok=True)
-        file = (place / ".lock").open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            return None
-        return file
-
     def _fingerprint(self) -> dict[str, Any]:
         """What must stay the same when a sweep goes on."""
         content = self.sweep.content or {}
         keys = ("method", "metric", "early_terminate", "parameters", "program", "command")
         return {"seed": self._seed} | {key: _hash(content.get(key)) for key in keys}
+
+
+def lock_trial(folder: Path) -> IO[str] | None:
+    """Hold a trial's folder as long as the file is open, here or in what inherits it; None if somebody else does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
 
 
 def _open(url: str | None, folder: Path) -> BaseStorage:
@@ -281,7 +282,7 @@ def _without_password(url: str | None) -> str:
     return f"{head.rpartition(':')[0] or head}:***@{tail}" if at and head.count(":") > 1 else f"{head}{at}{tail}"
 
 
-def _dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution]:
+def dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution]:
     """A parameter as Optuna knows it: by its values where Optuna has the distribution, else by quantiles of it."""
     if method == "grid" or (parameter.values and not parameter.probabilities):
         values = parameter.grid() or []
@@ -295,8 +296,9 @@ def _dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution
     return f"{parameter.name} (quantile)", FloatDistribution(0.0, 1.0)
 
 
-def _value(parameter: Parameter, params: Mapping[str, Any], method: str) -> Any:
-    name, kind = _dimension(parameter, method)
+def value_of(parameter: Parameter, params: Mapping[str, Any], method: str) -> Any:
+    """A parameter's value, from what Optuna gave for its `dimension`."""
+    name, kind = dimension(parameter, method)
     if name != parameter.name:
         return parameter.at(params[name])
     return json.loads(params[name]) if isinstance(kind, CategoricalDistribution) else params[name]

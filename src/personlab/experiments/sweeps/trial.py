@@ -21,7 +21,7 @@ GRACE_S = 30.0
 _GUARD = Path(__file__).with_name("guard.py")
 _OF_A_LAUNCH = (
     "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT",
-    "PERSONLAB_RUN_DIRECTORY",
+    "PERSONLAB_RUN_DIRECTORY", "WANDB_RUN_ID", "WANDB_SWEEP_ID",
 )  # fmt: skip
 _LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "PMI_", "OMPI_")
 
@@ -162,6 +162,16 @@ def _values_of(ledger: str, metric: str) -> list[float]:
                 if isinstance(value, int | float) and not isinstance(value, bool):
                     found.append(float(value))
     return found
+
+
+def last_line(log: Path) -> str:
+    """The last line of a trial's output that is not empty."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "no output"
+    told = [line.strip() for line in lines if line.strip()]
+    return told[-1][:300] if told else "no output"
 
 
 def _free_port() -> int:

@@ -1,0 +1,65 @@
+"""The trials of a sweep by W&B: its server hands out the parameters, agents on this machine run them."""
+
+from __future__ import annotations
+
+import netrc
+import os
+import subprocess
+import sys
+from urllib.parse import urlsplit
+
+from personlab.errors import InputError
+from personlab.experiments.sweeps.space import Sweep
+from personlab.experiments.sweeps.trial import trial_environment
+
+
+def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tuple[str, int]:
+    """Register a sweep at W&B and run its agents until it ends.
+
+    Args:
+        sweep: The sweep; its file is sent as it is.
+        trials: How many there are to be.
+        devices: Of each agent, as `CUDA_VISIBLE_DEVICES`; as many agents.
+
+    Returns:
+        The sweep's path, `entity/project/id`, and the number of agents that failed.
+
+    Raises:
+        InputError: Without a key of W&B, or if its service refuses.
+    """
+    if not has_key():
+        raise InputError(
+            "sweep: --engine wandb needs an account of W&B: wandb login, or WANDB_API_KEY; --engine optuna needs none"
+        )
+    import wandb  # takes a second
+
+    project = sweep.project or "personlab"
+    try:
+        number = wandb.sweep(dict(sweep.content or {}) | {"run_cap": trials}, entity=sweep.entity, project=project)
+    except Exception as error:  # each layer of its client has errors of its own
+        told = str(error).strip().split("\n")[0]
+        raise InputError(f"{sweep.path}: W&B did not take the sweep ({told})") from error
+    path = "/".join(part for part in (sweep.entity, project, str(number)) if part)
+    agents = [
+        subprocess.Popen([sys.executable, "-m", "wandb", "agent", path], env=trial_environment(one, len(devices)))
+        for one in devices
+    ]
+    try:
+        codes = [agent.wait() for agent in agents]
+    except KeyboardInterrupt:  # the terminal told the agents too
+        for agent in agents:
+            agent.terminate()
+            agent.wait()
+        raise
+    return path, sum(code != 0 for code in codes)
+
+
+def has_key() -> bool:
+    """Whether there is a key for W&B's service, in the environment or where `wandb login` puts it."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
