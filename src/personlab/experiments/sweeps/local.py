@@ -17,6 +17,7 @@ from personlab.experiments.sweeps.trial import (
     GRACE_S,
     LedgerFollower,
     TrialProcess,
+    is_finished,
     last_line,
     newest_run,
     trial_environment,
@@ -157,6 +158,8 @@ class LocalSweep:
             How it ended, None if the sweep stops; and why it failed.
         """
         log, metric = claim.folder / "output.log", self._sweep.metric
+        if is_finished(claim.folder) and LedgerFollower(claim.folder, metric.name if metric else "").values():
+            return "complete", None  # the sweep was killed after its end, before that was noted
         command = trial_command(self._sweep, claim.parameters, self._study.folder, claim.folder.name)
         environment = trial_environment(devices, len(self._devices))
         process = TrialProcess(command, environment, log, claim.lock, self._grace_s)

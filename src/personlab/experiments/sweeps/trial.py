@@ -127,6 +127,15 @@ def newest_run(folder: Path) -> Path | None:
     return max(ledgers)[1].parent if ledgers else None
 
 
+def is_finished(folder: Path) -> bool:
+    """Whether the newest run in a trial's folder ended by itself, as its run card says."""
+    run = newest_run(folder)
+    try:
+        return run is not None and json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "finished"
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
 class LedgerFollower:
     """Reads one metric out of a trial's ledger as it grows."""
 
