@@ -28,6 +28,7 @@ from personlab.cli.preflight import (
 from personlab.cli.skeletons import share_skeleton
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
+from personlab.experiments.inputs import weights_hashes
 from personlab.experiments.ledger import LedgerKeeper
 from personlab.experiments.lock import RunLock
 from personlab.experiments.requeue import requeue
@@ -291,13 +292,14 @@ class PersonLabCLI(LightningCLI):
             remove_unfinished(self.run.checkpoints)
         self._parser(self.subcommand).save(self._portable_config, str(target), skip_none=False)
         os.environ[_RUN_VARIABLE] = str(self.run.path)
-        seed = self.config[self.subcommand].seed_everything
+        config = self.config[self.subcommand]
         devices = describe_devices(self.trainer.strategy.root_device.type)
-        start_card(self.run, seed, devices, self.datamodule.content_hashes(), self._batch())
+        weights = {} if resumes else weights_hashes(config.model.initial_weights, config.ckpt_path)
+        start_card(self.run, config.seed_everything, devices, self.datamodule.content_hashes(), self._batch(), weights)
         for mirror in self.trainer.loggers:
             if isinstance(mirror, WandbLogger):
-                config: Any = OmegaConf.to_container(OmegaConf.load(target), resolve=False)
-                mirror.log_hyperparams(config)
+                resolved: Any = OmegaConf.to_container(OmegaConf.load(target), resolve=False)
+                mirror.log_hyperparams(resolved)
         logger.info("run directory: %s", self.run.path)
 
 

@@ -1,144 +1,141 @@
-"""Runs as they lie on disk, read again: the only place that knows what stands in a run directory."""
+"""The one reader of run directories: reports, sweeps and comparisons know of runs by it alone."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+import yaml
 
 from personlab.errors import InputError
-from personlab.evaluation.coco_ap import Kind
-from personlab.experiments.ledger import Ledger
-from personlab.experiments.lock import is_held
+from personlab.experiments.lock import NAME as LOCK
+from personlab.experiments.record import COMMANDS, ENDS, STATUSES, Axis, Run
+from personlab.experiments.runs import RunDirectory
+from personlab.experiments.settings import read_yaml
 
-_NO_SETTINGS = (
-    "run.", "samples.", "contact_sheet.", "checkpoint.", "ckpt_path", "data.root", "data.workers",
-    "data.loader_timeout_s", "trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps",
-    "trainer.logger", "verbose", "weights_only",
-)  # fmt: skip
-"""Starts of the names of options that decide no result: where things lie, and what is shown or kept."""
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One run directory.
-
-    Attributes:
-        path: The directory.
-        card: The run card, `run.json`.
-        config: The resolved config, empty if it was never written.
-        evaluation: The last evaluation, None if there was none.
-    """
-
-    path: Path
-    card: dict[str, Any]
-    config: dict[str, Any]
-    evaluation: dict[str, Any] | None
-
-    @property
-    def name(self) -> str:
-        """The name given by the user."""
-        return str(self.card.get("name", self.path.parent.name))
-
-    @property
-    def run_id(self) -> str:
-        """The unique id."""
-        return str(self.card.get("run_id", self.path.name))
-
-    @cached_property
-    def status(self) -> str:
-        """As on its card, or `dead` if that says `running` and no process of this machine trains there."""
-        told = str(self.card.get("status", "unknown"))
-        return "dead" if told == "running" and not is_held(self.path) else told
-
-    @cached_property
-    def settings(self) -> dict[str, Any]:
-        """The options that decide a result, by dotted names."""
-        return {key: value for key, value in _flat(self.config).items() if not key.startswith(_NO_SETTINGS)}
-
-    def ap(self, kind: Kind) -> float | None:
-        """Average precision of its last evaluation."""
-        value = (self.evaluation or {}).get(kind, {}).get("AP")
-        return None if value is None else float(value)
-
-    def lines(self) -> list[dict[str, Any]]:
-        """Lines of its ledger."""
-        return self._lines
-
-    @cached_property
-    def _lines(self) -> list[dict[str, Any]]:
-        return Ledger(str(self.path)).lines()
-
-    @cached_property
-    def steps(self) -> int:
-        """Steps of the optimiser: the n-th is logged as n - 1, but an evaluation before the first one as 0, too."""
-        trained = [line["step"] + 1 for line in self._lines if any(key.startswith("train/") for key in line)]
-        told = (self.evaluation or {}).get("step") or 0
-        return int(max([told, *trained]))
-
-    @cached_property
-    def images_seen(self) -> int:
-        """Training images, over all processes."""
-        return int(max((line.get("samples_seen") or 0 for line in self._lines), default=0))
-
-    @cached_property
-    def seconds(self) -> float | None:
-        """Seconds of training."""
-        told = [float(line["wall_s"]) for line in self._lines if line.get("wall_s") is not None]
-        return max(told, default=None)
-
-    @property
-    def device_hours(self) -> float | None:
-        """Hours of training times devices."""
-        devices = (self.card.get("batch") or {}).get("processes", 1)
-        return None if self.seconds is None else self.seconds / 3600 * devices
+__all__ = ["COMMANDS", "STATUSES", "Axis", "Run", "find_runs", "read_run"]
+_MARKS = (("run.json",), ("config.yaml", "metrics.jsonl"), ("config.yaml", LOCK), ("checkpoints", "predictions"))
+"""Files by which a run directory is known: it has all of one line."""
+_DEPTH = 4
+"""Folders below a root in which runs are looked for: a run lies two below its own root."""
 
 
-def read_run(path: str | Path) -> Run:
-    """Read a run directory.
+def find_runs(*roots: str | Path) -> list[Run]:
+    """All runs below some folders, oldest first; a folder may be a run itself.
+
+    Nothing that lies there stops the search: runs that are damaged, and folders beside runs that are none, have
+    `faults`.
 
     Raises:
-        InputError: If it is none, or a file in it is damaged.
+        InputError: If a root is no folder.
     """
-    path = Path(path)
-    if not (path / "run.json").is_file():
-        raise InputError(f"{path}: is no run directory (no run.json); name one, as runs/NAME/ID")
-    card, config, evaluation = _json(path / "run.json"), path / "config.yaml", path / "evaluation.json"
-    content: Any = {}
-    if config.is_file():
-        try:
-            content = OmegaConf.to_container(OmegaConf.load(config), resolve=False)
-        except Exception as error:  # every YAML library error has its own class
-            raise InputError(f"{config}: cannot be read: {error}; leave this run out") from error
-    return Run(path, card, content, _json(evaluation) if evaluation.is_file() else None)
+    found: dict[str, Path] = {}
+    for root in roots:
+        if not os.path.isdir(root):
+            raise InputError(f"{root}: no such folder; give the folder of runs (--run.root of fit), or one run")
+        for folder in _run_folders(Path(root), _DEPTH, set()):
+            found.setdefault(os.path.realpath(folder), folder)
+    runs = [_read(folder) for folder in found.values()]
+    return sorted(runs, key=lambda run: (run.start.timestamp() if run.start else 0.0, str(run.path)))
 
 
-def find_runs(root: str | Path) -> list[Run]:
-    """All runs below a folder, sorted by path.
+def read_run(path: str | Path, root: str | Path = "runs") -> Run:
+    """One run.
+
+    Args:
+        path: Its directory, its `name/run_id` below the root, a beginning of either that no other run has, or the name
+            of an experiment with one run.
+        root: Folder of all runs.
 
     Raises:
-        InputError: If a run in it is damaged.
+        InputError: If there is none, or several.
     """
-    return [read_run(card.parent) for card in sorted(Path(root).rglob("run.json"))]
+    text = os.fspath(path)
+    for folder in (text, os.path.join(root, text)):
+        if text and _is_run(folder):
+            return _read(Path(folder))
+    below = _run_folders(Path(root), _DEPTH, set()) if os.path.isdir(root) else iter(())
+    runs = {folder: (folder.name, "/".join(folder.parts[-2:])) for folder in below if _is_run(folder)}
+    same = [folder for folder, names in runs.items() if text in names]
+    meant = same or [folder for folder, names in runs.items() if text and _begins(names, text)]
+    if len(meant) == 1:
+        return _read(meant[0])
+    if meant:
+        first = ", ".join("/".join(folder.parts[-2:]) for folder in sorted(meant)[:3])
+        raise InputError(f"{text}: {len(meant)} runs may be meant ({first}{', …' * (len(meant) > 3)}); give more of it")
+    if os.path.isdir(text):
+        raise InputError(
+            f"{text}: is no run directory, it has no run.json; `personlab runs {text}` lists what is below"
+        )
+    raise InputError(f"{text}: no such run, here or below {root}; `personlab runs {root}` lists them")
 
 
-def _flat(content: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as one, by dotted names."""
-    if not isinstance(content, dict) or not content:
-        return {name: content}
-    parts = [_flat(value, f"{name}.{key}" if name else str(key)) for key, value in content.items()]
-    return {key: value for part in parts for key, value in part.items()}
+def _begins(names: tuple[str, str], text: str) -> bool:
+    """Whether a text begins a run's id or its name/id, or is the name."""
+    run_id, whole = names
+    return (whole if "/" in text else run_id).startswith(text) or whole.startswith(f"{text}/")
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _run_folders(folder: Path, depth: int, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    """Run directories at or below a folder, and folders beside them that are none."""
+    if _is_run(folder):
+        yield folder
+        return
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {error}; leave this run out") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds no object; leave this run out")
-    return content
+        state = folder.stat()
+        if (state.st_dev, state.st_ino) in seen:  # a link that leads back
+            return
+        seen.add((state.st_dev, state.st_ino))
+        with os.scandir(folder) as entries:
+            children = sorted(Path(e.path) for e in entries if not e.name.startswith(".") and e.is_dir())
+    except OSError:
+        yield folder
+        return
+    beside_runs = any(_is_run(child) for child in children)
+    for child in children if depth else []:
+        below = list(_run_folders(child, depth - 1, seen))
+        yield from below if below or not beside_runs else [child]
+
+
+def _is_run(folder: str | Path) -> bool:
+    """Whether a folder is a run's, even if the card is lost or was never written."""
+
+    def has(*names: str) -> bool:
+        return all(os.path.exists(os.path.join(folder, name)) for name in names)
+
+    return any(has(*names) for names in _MARKS)
+
+
+def _read(folder: Path) -> Run:
+    """What a folder holds, and what is wrong with it."""
+    directory = RunDirectory(Path(os.path.abspath(folder)))
+    faults: list[str] = []
+    card = read_mapping(directory.card, faults)
+    config = read_mapping(directory.config, faults)
+    path = directory.path / "evaluation.json"
+    evaluation = read_mapping(path, faults) if os.path.isfile(path) else None
+    status = card.get("status")
+    if card and status not in (*ENDS, "running"):
+        faults.append(f"run.json: the status {str(status)[:40]!r} is unknown")
+    return Run(directory, card, config, evaluation or None, tuple(faults))
+
+
+def read_mapping(path: Path, faults: list[str]) -> dict[str, Any]:
+    """Content of a JSON or YAML file; empty, with a fault noted, if it is no mapping."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else read_yaml(text)
+    except FileNotFoundError:
+        faults.append(f"{path.name}: is missing")
+    except OSError as error:
+        faults.append(f"{path.name}: cannot be read ({error.strerror or error})")
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        faults.append(f"{path.name}: is cut or damaged ({str(error).strip().splitlines()[0][:80]})")
+    else:
+        if isinstance(content, Mapping) and content:
+            return {str(key): value for key, value in content.items()}
+        faults.append(f"{path.name}: is empty or no mapping")
+    return {}

@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import socket
+import time
 from pathlib import Path
 from typing import IO
 
 from personlab.errors import InputError
 
 NAME = ".lock"
+_ATTEMPTS = 5
 
 
 class RunLock:
@@ -36,15 +38,13 @@ class RunLock:
             file = self.path.open("a+", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}); check the run directory") from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(file):
             holder = _holder(file)
             file.close()
             raise InputError(
                 f"{self.path.parent}: another job trains in this run directory{holder}; wait for it, or start a run of "
                 "its own without --resume and --ckpt_path"
-            ) from None
+            )
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
@@ -59,14 +59,24 @@ class RunLock:
 
 def is_held(folder: Path) -> bool:
     """Whether some process trains in a run directory right now."""
-    lock = RunLock(folder)
     try:
-        with lock.path.open("r+", encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with (folder / NAME).open("rb") as file:  # also where nothing can be written
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
     except OSError:
         return True
+    return False
+
+
+def _locked(file: IO[str]) -> bool:
+    """Take the lock, if nobody has it for longer than `is_held` takes to look."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.05 * (attempt + 1 < _ATTEMPTS))
     return False
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from personlab.experiments.runs import RunDirectory
+from personlab.experiments.settings import flat
 
 logger = logging.getLogger("personlab")
 _NO_MATTER = (
@@ -33,13 +34,13 @@ def find_unfinished(root: str | Path, name: str, config: Mapping[str, Any]) -> R
     Returns:
         Its directory, None if there is none. A run whose config differs is told, with the first option that does.
     """
-    wanted = _flat(config)
+    wanted = flat(config, _NO_MATTER)
     runs = [RunDirectory(path.parent) for path in Path(root).resolve().glob(f"{name}/*/run.json")]
     for run in sorted(runs, key=lambda r: r.card.stat().st_mtime, reverse=True):
         card = _read(run.card)
         if card.get("status") == "finished" or not run.config.is_file():
             continue
-        theirs = _flat(OmegaConf.to_container(OmegaConf.load(run.config), resolve=False))
+        theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config), resolve=False), _NO_MATTER)
         unlike = [key for key in sorted(wanted.keys() | theirs.keys()) if wanted.get(key) != theirs.get(key)]
         if not unlike:
             return run
@@ -56,17 +57,3 @@ def _read(card: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """Options by dotted name, those that do not matter left out; what is None says no more than what is not there."""
-    if prefix and any(prefix == name or prefix.startswith(f"{name}.") for name in _NO_MATTER):
-        return {}
-    if isinstance(content, Mapping):
-        found: dict[str, Any] = {}
-        for key, value in content.items():
-            found |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-        return found
-    if content is None:
-        return {}
-    return {prefix: list(content) if isinstance(content, tuple) else content}

@@ -106,7 +106,12 @@ class RunDirectory:
 
 
 def start_card(
-    run: RunDirectory, seed: int | None, devices: str, data_hash: dict[str, str], batch: dict[str, int] | None = None
+    run: RunDirectory,
+    seed: int | None,
+    devices: str,
+    data_hash: dict[str, str],
+    batch: dict[str, int] | None = None,
+    weights_hash: dict[str, str] | None = None,
 ) -> None:
     """Write the card of a run that begins, or note on an existing card that the run is resumed.
 
@@ -116,6 +121,7 @@ def start_card(
         devices: The hardware, in words.
         data_hash: Content hash of each part of the data; a resumed run notes its own beside the first one's.
         batch: Images of a training step, and how they are shared: `global`, `processes`, `accumulated`, `at_once`.
+        weights_hash: SHA-256 of the weight files that it starts from, by the option that names them.
     """
     started = now()
     if run.card.is_file():
@@ -130,9 +136,11 @@ def start_card(
             "run_id": run.run_id,
             "status": "running",
             "argv": sys.argv,
+            "cwd": os.getcwd(),
             "git": git_state(),
             "config_hash": hashlib.sha256(run.config.read_bytes()).hexdigest()[:16],
             "data_hash": data_hash,
+            "weights_hash": weights_hash or {},
             "batch": batch,
             "seed": seed,
             "versions": versions(),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import logging
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from personlab.network import PersonLab
 from personlab.weights.files import LoadReport, load_weights, network_tensors
-from personlab.weights.imagenet import load_imagenet
+from personlab.weights.imagenet import load_imagenet, package_path
 from personlab.weights.network_file import weights_path
 from personlab.weights.warm_start import warm_start
 
@@ -45,6 +46,20 @@ def load_initial(network: PersonLab, source: str) -> LoadReport:
     if report.skipped or report.unfilled:
         logger.info("%s", _table(report))
     return report
+
+
+def source_file(source: str) -> Path | None:
+    """The file that `load_initial` reads; None for `none`.
+
+    Raises:
+        InputError: If it is that of a package which is not installed.
+    """
+    if source == "none":
+        return None
+    if source == "imagenet" or source.startswith("imagenet:"):
+        given = source.partition(":")[2] or "package"
+        return package_path() if given == "package" else Path(given)
+    return weights_path(source)
 
 
 def _table(report: LoadReport) -> str:
