@@ -50,6 +50,9 @@ COMMANDS = {
         "personlab.cli.weights",
         "take weights out of runs, import released ones, look into files: weights extract, import, inspect",
     ),
+    "runs": ("personlab.cli.runs", "list runs: status, scores, cost, and what differs between them"),
+    "diff": ("personlab.cli.diff", "tell what differs between two runs: config, code, data, environment, scores"),
+    "reproduce": ("personlab.cli.reproduce", "print or start the command that makes a run again"),
 }
 
 logger = logging.getLogger("personlab")

@@ -73,11 +73,34 @@ def versions() -> dict[str, str]:
 
 def git_state() -> dict[str, Any]:
     """Commit of the source tree that runs, and whether it has changes; empty if it is not a git checkout."""
-    here = Path(__file__).resolve().parent
-    try:
-        ask = {"cwd": here, "capture_output": True, "text": True, "timeout": 10, "check": True}
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], **ask).stdout.strip()  # type: ignore[call-overload]
-        changes = subprocess.run(["git", "status", "--porcelain", "--", *_SOURCE], **ask).stdout.strip()  # type: ignore[call-overload]
-    except (OSError, subprocess.SubprocessError):
+    commit, changes = _git("rev-parse", "HEAD"), _git("status", "--porcelain", "--", *_SOURCE)
+    if commit is None or changes is None:
         return {}
     return {"commit": commit, "dirty": bool(changes)}
+
+
+def source_tree() -> Path | None:
+    """Top folder of the git checkout that the code runs from, None if it is installed otherwise."""
+    folder = _git("rev-parse", "--show-toplevel")
+    return Path(folder) if folder else None
+
+
+def commits_between(first: str, last: str) -> list[str] | None:
+    """What `git log --oneline first..last` tells, newest first; None where git does not know one of the commits."""
+    # A run card may come from anywhere, and what begins with a dash would be an option.
+    if not all(re.fullmatch(r"[0-9a-f]{7,64}", commit) for commit in (first, last)):
+        return None
+    told = _git("log", "--oneline", "--no-decorate", "--no-color", f"{first}..{last}")
+    return None if told is None else told.splitlines()
+
+
+def _git(*words: str) -> str | None:
+    """What git tells of the source tree, None if it fails."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ["git", *words], cwd=here, capture_output=True, encoding="utf-8", errors="replace", timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

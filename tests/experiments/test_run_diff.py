@@ -1,0 +1,90 @@
+"""What differs between two runs, and what does not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+
+from personlab.experiments import provenance
+from personlab.experiments.catalogue import read_run
+from personlab.experiments.run_diff import diff_runs
+from tests.experiments.run_files import COMMITS, scores, write_run
+
+
+def differences(tmp_path, **b):
+    groups = diff_runs(read_run(write_run(tmp_path, "a")), read_run(write_run(tmp_path, "b", **b)))
+    json.dumps({name: group.to_json() for name, group in groups.items()}, allow_nan=False)
+    return groups
+
+
+def test_of_two_equal_runs_nothing_differs(tmp_path):
+    groups = differences(tmp_path)
+    assert set(groups) == {"config", "code", "data", "environment", "seed", "batch", "scores"}
+    assert all(not group.differs and not group.notes for name, group in groups.items() if name != "scores")
+    assert groups["scores"].differs["keypoints/AP"] == (0.4, 0.4)
+    assert groups["scores"].notes == ()
+
+
+@pytest.mark.parametrize(("b", "group", "name", "values"), [
+    ({"options": {"model__optimizer__init_args__lr": 0.01}}, "config", "model.optimizer.init_args.lr", (0.001, 0.01)),
+    ({"options": {"data__train_images": 8}}, "config", "data.train_images", (None, 8)),
+    ({"git": {"commit": COMMITS[0], "dirty": True}}, "code", "dirty", (False, True)),
+    ({"data_hash": {"train": "x", "val": "v"}}, "data", "data_hash.train", ("t", "x")),
+    ({"weights_hash": {"ckpt_path": "x"}}, "data", "weights_hash.ckpt_path", (None, "x")),
+    ({"versions": {"python": "3.11.7", "torch": "3"}}, "environment", "versions.torch", ("2.13.0", "3")),
+    ({"devices": "8 x H100"}, "environment", "devices", ("cpu, 2 cores", "8 x H100")),
+    ({"seed": 1, "options": {"seed_everything": 1}}, "seed", "seed", (0, 1)),
+    ({"batch": {"global": 8, "processes": 2, "accumulated": 1, "at_once": 4}}, "batch", "at_once", (8, 4)),
+])  # fmt: skip
+def test_each_difference_stands_in_its_group_alone(tmp_path, b, group, name, values):
+    groups = differences(tmp_path, **b)
+    assert groups[group].differs[name] == values
+    assert [other for other, found in groups.items() if found.differs and other != "scores"] == [group]
+
+
+def test_what_a_run_does_not_tell_is_not_called_the_same(tmp_path):
+    groups = differences(tmp_path, versions=None, devices=None, batch=None, data_hash={})
+    assert groups["environment"].notes == ("run b does not tell its environment",)
+    assert groups["data"].notes[0] == "run b does not tell its data hash"
+    assert "other data" in groups["scores"].notes[0]
+
+
+def test_scores_that_must_not_be_compared_are_marked(tmp_path):
+    a, b = (write_run(tmp_path, name) for name in "ab")
+    (b / "evaluation.json").write_text(json.dumps(scores(0.5) | {"images": 10, "weights": "raw"}))
+    notes = diff_runs(read_run(a), read_run(b))["scores"].notes
+    assert notes == ("images of the evaluation: 150 and 10", "weights of the evaluation: ema and raw")
+
+
+def test_changes_of_data_at_a_resumption_are_told(tmp_path):
+    groups = differences(tmp_path, resumed=[{"data_hash": {"train": "other", "val": "v"}}])
+    assert groups["data"].notes == ("b went on with other data hash",)
+
+
+def test_commits_between_are_told_where_the_repository_has_them(tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
+        return subprocess.run(
+            ["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    git("init", "-q")
+    commits = []
+    for n in range(3):
+        git("commit", "--allow-empty", "-q", "-m", f"change {n}")
+        commits.append(git("rev-parse", "HEAD"))
+    (tmp_path / "source").mkdir()
+    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "source" / "x.py"))
+    a = read_run(write_run(tmp_path, "a", git={"commit": commits[0], "dirty": False}))
+    b = read_run(write_run(tmp_path, "b", git={"commit": commits[2], "dirty": False}))
+    told = diff_runs(a, b)["code"].commits
+    assert told is not None
+    assert [line.split(" ", 1)[1] for line in told["a..b"]] == ["change 2", "change 1"]
+    assert told["b..a"] == []
+    unknown = diff_runs(a, read_run(write_run(tmp_path, "c", git={"commit": COMMITS[1], "dirty": False})))["code"]
+    assert unknown.commits is None
+    assert "does not have both commits" in unknown.notes[0]
+    assert provenance.commits_between("--output=x", commits[0]) is None
+    assert not (tmp_path / "source" / "x").exists()
