@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shlex
 import sys
 
@@ -107,6 +108,15 @@ def test_letters_that_a_terminal_lacks_are_escaped(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(bytes_, encoding="ascii", write_through=True))
     assert main(["runs", str(tmp_path)]) == 0
     assert b"\\u4eba" in bytes_.getvalue()
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(runs, monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        assert main(["runs", str(runs)]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_diff_says_what_differs_and_what_does_not(runs, capsys):
