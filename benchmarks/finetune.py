@@ -44,10 +44,15 @@ def last_step(run: Run) -> int:
     Raises:
         ValueError: If it never was.
     """
-    steps = [int(path.stem.removeprefix("val-step")) for path in run.path.glob("predictions/val-step*.json")]
+    steps = [int(path.stem.removeprefix("val-step")) for path in _predictions(run)]
     if not steps:
         raise ValueError(f"{run.path}: has no predictions/val-step….json; validate it, or leave it out")
     return max(steps)
+
+
+def _predictions(run: Run) -> list[Path]:
+    """The results of each validation, without the files beside them that tell which images they are of."""
+    return [p for p in run.path.glob("predictions/val-step*.json") if not p.name.endswith(".images.json")]
 
 
 def run_and_step(text: str) -> tuple[Run, int]:

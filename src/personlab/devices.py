@@ -18,6 +18,6 @@ def check_device(name: str) -> None:
     """
     try:
         torch.zeros(1, device=name).cpu()
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"device {name} cannot be used ({reason}); give another, such as cpu") from error

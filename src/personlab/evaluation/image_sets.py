@@ -80,11 +80,14 @@ def read_image_set(path: str | Path, results: Sequence[Result]) -> ImageSet | No
     ids = content.get("image_ids") if isinstance(content, dict) else None
     if not isinstance(ids, list) or not all(type(i) is int for i in ids) or len(set(ids)) < len(ids):
         raise InputError(f'{beside}: tells no images, expected {{"image_ids": [1, 2]}}, each once; {_AGAIN}')
+    kinds = content.get("kinds") or []
+    if not isinstance(kinds, list) or not set(map(str, kinds)) <= {"keypoints", "segmentation"}:
+        raise InputError(f'{beside}: kinds must be a list of "keypoints" and "segmentation"; {_AGAIN}')
     of_others = not {r["image_id"] for r in results} <= set(ids)
     if of_others or content.get("results_sha256") not in (None, sha256(path)):
         raise InputError(f"{beside}: tells the images of other results than those in {path}; {_AGAIN}")
     told = {name: str(content[name]) for name in ("split", "annotations", "annotations_sha256") if content.get(name)}
-    return ImageSet(tuple(ids), tuple(map(str, content.get("kinds") or ())), **told)
+    return ImageSet(tuple(ids), tuple(map(str, kinds)), **told)
 
 
 def check_covered(
