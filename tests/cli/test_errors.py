@@ -75,6 +75,12 @@ def test_people_on_images_that_were_not_evaluated_are_not_missing(root: Path, ca
     assert (found["images"], {part["type"]: part["count"] for part in found["parts"]}["false_negative"]) == (1, 0)
 
 
+def test_of_the_first_images_only_those_that_were_evaluated_count(root: Path, capsys: pytest.CaptureFixture) -> None:
+    (root / "found.images.json").write_text(json.dumps({"image_ids": [1]}))
+    assert main(command(root, "found.json", "--json", "-", "--max_images", "2")) == 0
+    assert json.loads(capsys.readouterr().out)["keypoints"]["images"] == 1
+
+
 def test_results_of_one_kind_and_of_nobody(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "poses.json").write_text(json.dumps([found_pose(pose(FIRST), 0.9)]))
     assert main(command(root, "poses.json", "--json", "-")) == 0

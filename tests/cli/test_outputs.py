@@ -40,6 +40,39 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
 
 
 @pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["evaluate", *DATA, "--weights", "here", "--json", "./here"],
+            "here: is read (weights), so it cannot be --json",
+        ),
+        (["evaluate", *DATA, "--weights", "here", "--results", "here"], "so it cannot be --results"),
+        (["evaluate", *DATA, "--against", "here", "--json", "here"], "here: is read (against), so it cannot be --json"),
+        (["evaluate", *DATA, "--results", "a.json", "--json", "a.images.json"], "tells the images of --results"),
+        (["errors", "here", *DATA, "--json", "here"], "here: is read (results), so it cannot be --json"),
+        (["predict", "here", "--json", "here"], "here: is read (sources), so it cannot be --json"),
+        (
+            ["predict", "here", "-o", "out", "--json", "out/images.json"],
+            "is a file of the results; give another --json",
+        ),
+        (["data", "impute", *DATA, "-o", "i.json", "--json", "i.json"], "is both"),
+        (["data", "stats", *DATA, "-o", "s.png", "--json", "s.png"], "is both"),
+        (["export", "here", "-o", "e.onnx", "--json", "e.onnx"], "is both"),
+        (["weights", "inspect", "here", "--json", "here"], "here: is read (file), so it cannot be --json"),
+    ],
+)
+def test_an_output_never_replaces_what_is_read_or_another_output(tmp_path, monkeypatch, capsys, words, told) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").write_text("x")
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert (tmp_path / "here").read_text() == "x"
+    assert [path.name for path in tmp_path.iterdir()] in (["here"], ["here", "out"], ["out", "here"])
+
+
+@pytest.mark.parametrize(
     ("words", "option"),
     [pytest.param(words, option, id=f"{name} {option}") for name, (words, all_) in COMMANDS.items() for option in all_],
 )

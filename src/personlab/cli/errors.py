@@ -32,7 +32,8 @@ def run(words: list[str]) -> int:
     images = read_image_set(options.results, results)  # people on images that nobody looked at are not missing
     ids = None if images is None else list(images.image_ids)
     if options.max_images is not None:
-        ids = [image["id"] for image in read_tables(path)["images"][: options.max_images]]
+        first = [image["id"] for image in read_tables(path)["images"][: options.max_images]]
+        ids = first if ids is None else [image for image in first if image in ids]
     kinds = [kind for kind in KINDS if not results or any(kind in result for result in results)]
     if not kinds:
         raise InputError(

@@ -61,7 +61,7 @@ def run(words: list[str]) -> int:
 
 
 def _check_places(options: Any) -> None:
-    """Refuse to write over what is read, or twice into one place."""
+    """Refuse to write over the annotations, or twice into one place."""
     annotations = annotation_path(options.data.root, options.split, options.data.annotations)
     outputs = {name: path for name in ("results", "json") if (path := getattr(options, name)) not in (None, "-")}
     if options.results:
@@ -69,8 +69,8 @@ def _check_places(options: Any) -> None:
     for name, path in outputs.items():
         if Path(path).resolve() == annotations.resolve():
             raise InputError(f"{path}: is the file of the annotations; give another --{name}")
-    if len(outputs) == 2 and Path(options.results).resolve() == Path(options.json).resolve():
-        raise InputError(f"{options.json}: is both --results and --json; give them different files")
+    if len(outputs) == 2 and companion(options.results).resolve() == Path(options.json).resolve():
+        raise InputError(f"{options.json}: tells the images of --results; give another --json")
 
 
 def add_network_options(parser: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from jsonargparse import ArgumentParser
@@ -55,12 +56,28 @@ class CommandParser(ArgumentParser):
         """Parse, and check the outputs.
 
         Raises:
-            InputError: If one of them cannot be written.
+            InputError: If one of them cannot be written, or would replace another or what is read.
         """
         parsed = super().parse_args(*words, **options)
-        for name in getattr(self, "_outputs", ()):
+        outputs = getattr(self, "_outputs", ())
+        for name in outputs:
             check_output(parsed[name], f"--{name}")
+            if parsed[name] not in (None, "-"):
+                _check_others(name, outputs, parsed)
         return parsed
+
+
+def _check_others(name: str, outputs: Collection[str], parsed: Any) -> None:
+    """Refuse an output that is another output, or a file that another option names."""
+    place = Path(parsed[name]).resolve()
+    for other, value in parsed.items():
+        for text in value if isinstance(value, list) else [value]:
+            if other == name or not isinstance(text, str) or "\0" in text or Path(text).resolve() != place:
+                continue
+            if other in outputs:
+                raise InputError(f"{text}: is both --{other} and --{name}; give them different files")
+            if place.is_file():
+                raise InputError(f"{text}: is read ({other}), so it cannot be --{name}; give another file")
 
 
 def check_output(path: str | None, option: str) -> None:

@@ -21,6 +21,8 @@ from personlab.visualization import SCORE_THRESHOLD, Film, write_image
 
 logger = logging.getLogger("personlab")
 
+_FILES = ("results.json", "images.json", "skipped.json")
+"""What stands in the output folder, beside the pictures."""
 _JPEG_SIDE = 65_000
 """A longer side is more than a JPEG can have."""
 
@@ -54,6 +56,8 @@ def run(words: list[str]) -> int:
     _check_cameras(files)
     predictor = predictor_of(options)
     _check_output(output, files, options.draw)
+    if options.json not in (None, "-") and Path(options.json).resolve() in [(output / n).resolve() for n in _FILES]:
+        raise InputError(f"{options.json}: is a file of the results; give another --json")
     predictor.decoder.warm_up()
     work = Work(predictor, output, options.draw_threshold if options.draw else None, options.batch, options.max_frames)
     stopped: KeyboardInterrupt | None = None
@@ -234,5 +238,5 @@ def _check_output(output: Path, files: Sequence[tuple[str, str]], draws: bool) -
     for path, _ in files:
         if Path(path).parent.resolve().is_relative_to(pictures):
             raise InputError(f"{path}: is where pictures of the results go; give another --output than {output}")
-    for name in ("results.json", "images.json", "skipped.json", *(["pictures/any.jpg"] if draws else [])):
+    for name in (*_FILES, *(["pictures/any.jpg"] if draws else [])):
         check_writable(output / name, "give another --output")
