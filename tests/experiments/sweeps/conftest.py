@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -43,10 +44,15 @@ def write_sweep(tmp_path: Path) -> Write:
     return write
 
 
+def _listen_to_interruptions() -> None:
+    """What is started in the background by a shell ignores Ctrl-C, and so does all that it starts in turn."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start_command(words: list[str], folder: Path) -> subprocess.Popen[str]:
     """`personlab WORDS` in a process of its own."""
     environment = os.environ | {"PYTHONPATH": str(SOURCE)}
     return subprocess.Popen(
         [sys.executable, "-m", "personlab.cli.main", *words], cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_listen_to_interruptions,
     )  # fmt: skip
