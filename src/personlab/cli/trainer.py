@@ -348,8 +348,19 @@ def run(words: list[str]) -> int:
         logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         logger.setLevel(logging.WARNING)  # the first process tells how it goes
+    command_line(words)
+    return 0
+
+
+def command_line(words: list[str], kind: type[PersonLabCLI] = PersonLabCLI) -> None:
+    """Parse `fit`, `validate` or `test` with its options, and do what `kind` makes of it.
+
+    Args:
+        words: Words of the command line, the command first.
+        kind: `PersonLabCLI` runs it.
+    """
     options = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
-    PersonLabCLI(
+    kind(
         PersonLabTask,
         CocoDataModule,
         save_config_callback=None,
@@ -359,4 +370,3 @@ def run(words: list[str]) -> int:
         auto_configure_optimizers=False,
         args=expand_configs(words),
     )
-    return 0
