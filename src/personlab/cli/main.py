@@ -33,6 +33,7 @@ COMMANDS = {
         "personlab.cli.errors",
         "tell what is wrong with the people found, and the AP that each error costs",
     ),
+    "ablate": ("personlab.cli.ablate", "train or decode a baseline and its variations, and tell what each changes"),
     "decode": ("personlab.cli.decode", "decode saved fields by the rules of the paper or of a released decoder"),
     "export": ("personlab.cli.export", "write a network as an ONNX file, which predict and evaluate take as weights"),
     "bench": (

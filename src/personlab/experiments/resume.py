@@ -34,13 +34,14 @@ def find_unfinished(root: str | Path, name: str, config: Mapping[str, Any]) -> R
     Returns:
         Its directory, None if there is none. A run whose config differs is told, with the first option that does.
     """
-    wanted = flat(config, _NO_MATTER)
+    wanted = deciding_settings(config)
     runs = [RunDirectory(path.parent) for path in Path(root).resolve().glob(f"{name}/*/run.json")]
     for run in sorted(runs, key=lambda r: r.card.stat().st_mtime, reverse=True):
         card = _read(run.card)
         if card.get("status") == "finished" or not run.config.is_file():
             continue
-        theirs = flat(OmegaConf.to_container(OmegaConf.load(run.config), resolve=False), _NO_MATTER)
+        saved: Any = OmegaConf.to_container(OmegaConf.load(run.config), resolve=False)
+        theirs = deciding_settings(saved)
         unlike = [key for key in sorted(wanted.keys() | theirs.keys()) if wanted.get(key) != theirs.get(key)]
         if not unlike:
             return run
@@ -49,6 +50,11 @@ def find_unfinished(root: str | Path, name: str, config: Mapping[str, Any]) -> R
             wanted.get(unlike[0]),
         )  # fmt: skip
     return None
+
+
+def deciding_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run learns by: the options of a resolved config by dotted name, without those that do not matter to it."""
+    return flat(config, _NO_MATTER)
 
 
 def _read(card: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Ablations: a baseline and what changes when one thing about it does."""

@@ -1,0 +1,302 @@
+"""Decoder-only studies: a network's raw fields are kept once, and every level starts from them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from personlab.data.coco import ANNOTATIONS, annotation_path, read_annotations
+from personlab.data.dataset import CocoDataset
+from personlab.decoding import RULES, Decoder
+from personlab.errors import InputError
+from personlab.evaluation.field_cache import CachedImage, FieldCache
+from personlab.evaluation.image_sets import ImageSet, write_results_of
+from personlab.evaluation.oracle import annotated_batches
+from personlab.evaluation.results import Result, people_to_results
+from personlab.experiments.ablation.evidence import Evidence, Scorer
+from personlab.experiments.ablation.study import Cell, Study
+from personlab.experiments.provenance import git_state, versions
+from personlab.files import sha256, write_json
+from personlab.inference.predictor import EVERYBODY
+from personlab.inference.tta import flip_fields, merge_fields
+from personlab.network import PersonLab
+from personlab.network.refinement import refine
+from personlab.structures import Batch, Fields
+from personlab.weights.network_file import decoder_of, load_network, weights_path
+
+logger = logging.getLogger("personlab")
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one level finds people.
+
+    Attributes:
+        decoder: Fields -> people.
+        rules: Whose rules the decoder goes by.
+        refinements: Steps of the mid offsets, of the long ones by themselves and of these by the short ones.
+        stride: Output stride.
+        size: Longer side of the input; None keeps the image's.
+        scales: Further longer sides that fields are averaged over.
+        flip: Whether the mirrored image is averaged in, too.
+    """
+
+    decoder: Decoder
+    rules: str
+    refinements: tuple[int, int, int]
+    stride: int
+    size: int | None
+    scales: tuple[int, ...]
+    flip: bool
+
+    @property
+    def views(self) -> list[tuple[int, int | None, bool]]:
+        """(stride, size, mirrored) of all fields it needs, in the order in which they are merged."""
+        return [(self.stride, side, m) for side in (self.size, *self.scales) for m in (False, True)[: 1 + self.flip]]
+
+    def told(self) -> dict[str, Any]:
+        """What decides the result, as JSON."""
+        return {
+            "rules": self.rules,
+            "decoder": {n: v for n, v in self.decoder.options.items() if n != "engine"},
+            "refinements": list(self.refinements),
+            "views": [list(view) for view in self.views],
+        }
+
+
+class DecoderStudy:
+    """Runs a decoder-only study.
+
+    Args:
+        study: With `weights`.
+        root: Folder of the data set.
+        folder: Of the study's results.
+        cache: Folder that fields are cached in.
+
+    Raises:
+        InputError: If weights, data or settings are bad.
+    """
+
+    def __init__(self, study: Study, root: str, folder: Path, cache: str | Path) -> None:
+        """Read the network and the annotations; nothing is run yet."""
+        self.study, self.folder, self._root, self._cache_root = study, folder, root, Path(cache)
+        self._weights = weights_path(str(study.weights))
+        self._network, self._metadata = load_network(self._weights)
+        self._stride = self._network.output_stride
+        self._annotations = str(study.data.get("annotations", ANNOTATIONS))
+        self._file = annotation_path(root, study.split, self._annotations)
+        people = read_annotations(self._file, self._network.skeleton)
+        self._annotations_sha256, self._category = people.sha256, people.category_id
+        self.images = len(people) if study.max_images is None else min(study.max_images, len(people))
+        self._ids = tuple(people.image_ids[: self.images].tolist())
+        data_hash = CocoDataset(people, Path(root) / study.split).content_hash()
+        self.about = {"weights": sha256(self._weights), "data": data_hash, "images": study.max_images}
+        # Other code may give other results; changes that are not committed are not seen.
+        self._code = {"commit": git_state().get("commit"), "versions": versions()}
+        self._settings = {cell.name: self._setting(cell) for cell in study.cells()}
+        _refuse_equals(study, self._settings)
+
+    def missing_views(self) -> list[tuple[int, int | None, bool]]:
+        """Views of the images that the network must still be run on, as of `Setting.views`."""
+        views = dict.fromkeys(view for s in self._settings.values() if not self._is_kept(s) for view in s.views)
+        return [view for view in views if not self._cache(view).complete]
+
+    def levels_to_decode(self) -> list[str]:
+        """Cells without results of these settings."""
+        return [name for name, setting in self._settings.items() if not self._is_kept(setting)]
+
+    def estimate_s(self) -> float:
+        """Seconds that what is missing will take, by one run of the network on a blank image of each size."""
+        seconds = 0.0
+        for stride, size, _ in self.missing_views():
+            multiple = self._at(stride).backbone.size_multiple
+            side = -(-((size or 640) - 1) // multiple) * multiple + 1
+            started = time.perf_counter()
+            with torch.inference_mode():
+                self._network(torch.zeros(1, 3, side * 3 // 4 // multiple * multiple + 1, side, dtype=torch.uint8))
+            seconds += self.images * (time.perf_counter() - started)
+        return seconds + 0.05 * self.images * len(self.levels_to_decode())
+
+    def run(self, progress: Progress, done: Callable[[str], None]) -> dict[str, Evidence]:
+        """Run what is missing, and match all results.
+
+        Args:
+            progress: Shows how far the network is.
+            done: Called with the name of each level that has results.
+
+        Returns:
+            Evidence by cell.
+        """
+        skeleton = self._network.skeleton
+        scorer = Scorer(self._file, skeleton, self.study.only_with_keypoints)
+        found = {}
+        for name, setting in self._settings.items():
+            path = self._results(setting)
+            if not self._is_kept(setting):
+                self._fill(setting, progress)
+                self._decode(setting)
+            card = json.loads(path.with_suffix(".card.json").read_text(encoding="utf-8"))
+            found[name] = scorer.read(path, card)
+            done(name)
+        return found
+
+    def _setting(self, cell: Cell) -> Setting:
+        """What a cell comes to; a level with rules of its own begins with the options of those rules."""
+        merged: dict[str, Any] = dict(self.study.settings)
+        for level in cell.levels:
+            options = {} if "rules" in level.settings else dict(merged.get("decoder") or {})
+            if "rules" in level.settings and "refinements" not in level.settings:
+                merged.pop("refinements", None)
+            merged |= dict(level.settings)
+            merged["decoder"] = options | _mapping(level.settings.get("decoder", {}))
+        try:
+            return self._build(merged)
+        except InputError as error:
+            raise InputError(f"{self.study.path}: {cell.name}: {error}") from None
+
+    def _build(self, merged: Mapping[str, Any]) -> Setting:
+        rules = merged.get("rules", "paper")
+        if rules not in tuple(RULES):
+            raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
+        network = self._network
+        if rules == "paper":
+            decoder: Decoder = decoder_of(self._metadata, self._weights)
+            steps = (network.mid_refinements, network.long_refinements, network.long_short_refinements)
+        else:
+            kind: Any = RULES[rules]
+            decoder, steps = kind(skeleton=network.skeleton, **EVERYBODY), (0, 0, 0)  # they refine as they go
+        size, flip = merged.get("size", 801), merged.get("flip", False)
+        scales, stride = merged.get("scales", []), merged.get("stride", self._stride)
+        if not isinstance(flip, bool):
+            raise InputError(f"flip is {flip!r}; give true or false")
+        if not isinstance(scales, list) or any(type(s) is not int or s < 2 for s in [*scales, size or 2, stride + 1]):
+            raise InputError(f"size {size}, scales {scales}, stride {stride}: give whole numbers of pixels")
+        if scales and (size is None or len({size, *scales}) <= len(scales)):
+            raise InputError(f"scales {scales} must differ from each other and from size, which must be given")
+        self._at(stride)
+        decoder = decoder.with_options(**_mapping(merged.get("decoder") or {}))
+        steps = _steps(merged.get("refinements"), steps)
+        return Setting(decoder, rules, steps, stride, size, tuple(scales), flip)
+
+    def _at(self, stride: int) -> PersonLab:
+        if stride != self._network.output_stride:
+            self._network.set_output_stride(stride)
+        return self._network
+
+    def _cache(self, view: tuple[int, int | None, bool]) -> FieldCache:
+        stride, size, mirrored = view
+        key = {**self.about, **self._code, "stride": stride, "size": size, "mirrored": mirrored, "refinements": 0}
+        return FieldCache(self._cache_root, key)
+
+    def _fill(self, setting: Setting, progress: Progress) -> None:
+        """Run the network on the views that nobody has kept."""
+        for view in setting.views:
+            cache = self._cache(view)
+            if cache.complete:
+                continue
+            stride, size, mirrored = view
+            shown = f"stride {stride}, size {size or 'as it is'}{', mirrored' * mirrored}"
+            logger.info("fields: running the network (%s), cached in %s", shown, cache.folder)
+            network = self._at(stride)
+            kept = (network.mid_refinements, network.long_refinements, network.long_short_refinements)
+            network.set_refinements(0)
+            batches = annotated_batches(
+                self._root, self.study.split, network.backbone.size_multiple, size=size, annotations=self._annotations,
+                max_images=self.study.max_images, skeleton=network.skeleton, progress=progress, with_pixels=True,
+            )  # fmt: skip
+            try:
+                cache.fill(network, _mirrored(batches) if mirrored else batches)
+            finally:
+                network.mid_refinements, network.long_refinements, network.long_short_refinements = kept
+
+    def _decode(self, setting: Setting) -> None:
+        """Decode kept fields, and write the results with their companion and their cost."""
+        decoder = setting.decoder
+        decoder.warm_up()
+        results: list[Result] = []
+        seconds = 0.0
+        for images in zip(*(self._cache(view).images() for view in setting.views), strict=True):
+            first = images[0]
+            fields = self._merge(setting, images)
+            started = time.perf_counter()
+            people = decoder(fields, first.image_to_crop[None], [first.size])
+            seconds += time.perf_counter() - started
+            results += people_to_results(people[0], first.image_id, self._category)
+        masks = bool(decoder.options.get("masks", False))
+        kinds = ("keypoints", "segmentation") if masks else ("keypoints",)
+        path = self._results(setting)
+        about = {"decode_ms": 1e3 * seconds / self.images, "people": len(results), "setting": setting.told()}
+        write_json(path.with_suffix(".card.json"), about)
+        images_of = ImageSet(self._ids, kinds, self.study.split, self._file.name, self._annotations_sha256)
+        write_results_of(path, results, images_of)
+
+    def _merge(self, setting: Setting, images: Sequence[CachedImage]) -> Fields:
+        """Refined fields of one image, averaged over its views as `Predictor` does."""
+        sides = (setting.size, *setting.scales)
+        refined = [refine(image.fields, self._network.edge_targets, *setting.refinements) for image in images]
+        refined = [replace(fields, disk_radius_px=self._network.disk_radius_px) for fields in refined]
+        if not setting.flip:
+            views = refined
+        else:
+            views = [
+                merge_fields([plain, flip_fields(flipped, self._network.skeleton)], [1.0, 1.0])
+                for plain, flipped in zip(refined[::2], refined[1::2], strict=True)
+            ]
+        if len(sides) == 1:
+            return views[0]
+        return merge_fields(views, [(side - 1) / (sides[0] - 1) for side in sides])  # type: ignore[operator]
+
+    def _results(self, setting: Setting) -> Path:
+        key = {**self.about, **self._code, **setting.told()}
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+        return self.folder / "predictions" / f"{digest}.json"
+
+    def _is_kept(self, setting: Setting) -> bool:
+        """Whether its results are there: they are written last."""
+        return self._results(setting).is_file()
+
+
+def _mirrored(batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        yield replace(batch, images=batch.images.flip(-1))
+
+
+def _steps(given: Any, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Refinement steps: one number for all three kinds, or `{mid: 1, long: 2, long_short: 2}`."""
+    names = ("mid", "long", "long_short")
+    if given is None:
+        return otherwise
+    if isinstance(given, dict) and given.keys() <= set(names):
+        values = [given.get(name, usual) for name, usual in zip(names, otherwise, strict=True)]
+    else:
+        values = [given] * 3
+    if any(type(value) is not int or value < 0 for value in values):
+        raise InputError(f"refinements is {given!r}; give a whole number, or some of {', '.join(names)} with theirs")
+    return values[0], values[1], values[2]
+
+
+def _mapping(given: Any) -> dict[str, Any]:
+    if not isinstance(given, dict):
+        raise InputError(f"decoder is {given!r}; give its options, such as {{expected_oks: false}}")
+    return {str(key): value for key, value in given.items()}
+
+
+def _refuse_equals(study: Study, settings: Mapping[str, Setting]) -> None:
+    """A level that changes nothing is a mistake: its delta would be an exact 0."""
+    seen: dict[str, str] = {}
+    for name, setting in settings.items():
+        told = json.dumps(setting.told(), sort_keys=True)
+        if told in seen:
+            raise InputError(
+                f"{study.path}: {name!r} is the same as {seen[told]!r}; give it another value or leave it out"
+            )
+        seen[told] = name

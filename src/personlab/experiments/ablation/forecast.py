@@ -1,0 +1,72 @@
+"""How long trials will take, judged by runs that are there."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from personlab.experiments.ablation.plan import Trial
+from personlab.experiments.ablation.study import Budget
+from personlab.experiments.ledger import Ledger
+from personlab.experiments.runs import RunDirectory
+
+_SAME_COST = ("model.network.init_args.backbone", "data.batch_size", "data.view", "data.eval_size", "data.val_images")
+"""Options by which a step or a validation takes longer."""
+
+
+def forecast(
+    root: Path, left: Sequence[Trial], done: Mapping[str, RunDirectory], workers: int, budget: Budget, used_s: float
+) -> str:
+    """What is to come, in a sentence.
+
+    Args:
+        root: Folder of all runs, which any finished run with the same costs is taken from.
+        left: Trials to run.
+        done: Finished runs of the study.
+        workers: Trials at once.
+        budget: Of the study.
+        used_s: Device-seconds spent by earlier starts.
+    """
+    limits = [
+        f"{value:g} {unit}"
+        for value, unit in ((budget.max_hours, "hours"), (budget.max_device_hours, "device-hours"))
+        if value is not None
+    ]
+    told = f"; budget: {' and '.join(limits) or 'none'}, {used_s / 3600:.2f} device-hours used"
+    if not left:
+        return f"nothing to run{told}"
+    known = [s for s in (seconds_of(run, left[0]) for run in done.values()) if s is not None]
+    if not known:
+        cards = sorted(root.glob("*/*/run.json"), key=lambda card: card.stat().st_mtime, reverse=True)[:50]
+        known = [s for s in (seconds_of(RunDirectory(card.parent), left[0]) for card in cards) if s is not None][:5]
+    if not known:
+        return f"time: not known, since no run of its kind is there yet{told}"
+    each = statistics.median(known)
+    hours = each * math.ceil(len(left) / workers) / 3600
+    return f"time: about {hours:.2f} h, {each / 60:.1f} min each, judged by {len(known)} runs{told}"
+
+
+def seconds_of(run: RunDirectory, trial: Trial) -> float | None:
+    """Seconds that a trial takes if it costs what a run did; None if their costs differ or the run told none."""
+    last = max((float(line.get("wall_s", 0)) for line in Ledger(str(run.path)).lines()), default=0.0)
+    try:
+        config: Any = OmegaConf.to_container(OmegaConf.load(run.config), resolve=False)
+    except Exception:  # every YAML library error has its own class
+        return None
+    theirs, mine = (_at(c, "trainer.max_steps") for c in (config, trial.config))
+    alike = all(_at(config, name) == _at(trial.config, name) for name in _SAME_COST)
+    if not last or not alike or type(theirs) is not int or type(mine) is not int or min(theirs, mine) < 1:
+        return None
+    return last * mine / theirs
+
+
+def _at(config: Mapping[str, Any], name: str) -> Any:
+    found: Any = config
+    for key in name.split("."):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found

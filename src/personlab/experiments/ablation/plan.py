@@ -1,0 +1,179 @@
+"""The trials of a study: one config a cell and seed, known by what decides its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from omegaconf import OmegaConf
+
+from personlab.errors import InputError
+from personlab.experiments.ablation.study import Study
+from personlab.experiments.resume import deciding_settings
+from personlab.experiments.runs import RunDirectory
+from personlab.files import sha256
+
+logger = logging.getLogger("personlab")
+_PLACES = ("data.root", "contact_sheet", "checkpoint", "verbose")
+"""Where the data lie and what is drawn and kept; the data themselves are told by their content."""
+
+
+class Resolved(Protocol):
+    """A resolved config as YAML and as values."""
+
+    @property
+    def text(self) -> str:
+        """The YAML."""
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its content."""
+
+
+Resolve = Callable[[Sequence[Path], dict[str, Any]], Resolved]
+"""Overlays and options by dotted name -> the config of a run."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of a study.
+
+    Attributes:
+        cell: Name of its row.
+        seed: Of the training.
+        name: Folder of its runs, below the root of all runs.
+        key: Hash of what decides its result.
+        text: Its whole config, as YAML.
+        config: The same as values.
+    """
+
+    cell: str
+    seed: int
+    name: str
+    key: str
+    text: str
+    config: dict[str, Any]
+
+    @property
+    def devices(self) -> int:
+        """Devices that it trains on; the CPU is one."""
+        trainer = self.config.get("trainer") or {}
+        counts = [trainer.get(name) for name in ("devices", "num_nodes")]
+        return int(counts[0] if type(counts[0]) is int else 1) * int(counts[1] or 1)
+
+
+def make_plan(
+    study: Study, resolve: Resolve, data_hashes: Callable[[dict[str, Any]], dict[str, str]], root: Path
+) -> list[Trial]:
+    """All trials of a study, the baseline's first.
+
+    Args:
+        study: Of trainings.
+        resolve: Makes configs.
+        data_hashes: Content of the data of a config.
+        root: Folder of all runs.
+
+    Raises:
+        InputError: If a level changes nothing, or its config is refused.
+    """
+    trials: list[Trial] = []
+    hashes: dict[str, dict[str, str]] = {}
+    seen: dict[tuple[str, int], str] = {}
+    for cell in study.cells():
+        overlays = [level.overlay for level in cell.levels if level.overlay is not None]
+        settings = {name: value for level in cell.levels for name, value in level.settings.items()}
+        for seed in study.seeds:
+            name = f"{study.name}-{_slug(cell.name)}-seed{seed}"
+            fixed = {
+                "seed_everything": seed, "run.name": name, "run.root": str(root.resolve()),
+                "evaluation.keep_predictions": True,  # which the intervals are made from
+            }  # fmt: skip
+            try:
+                resolved = resolve(overlays, {**settings, **fixed})
+            except InputError as error:
+                raise InputError(f"{study.path}: {cell.name}: {error}") from error
+            data = json.dumps(resolved.config["data"], sort_keys=True, default=str)
+            if data not in hashes:
+                hashes[data] = data_hashes(resolved.config)
+            key = config_key(resolved.config, hashes[data])
+            if (key, seed) in seen:
+                raise InputError(
+                    f"{study.path}: {cell.name!r} is the same as {seen[key, seed]!r}; give it another value, or leave "
+                    "it out"
+                )
+            seen[key, seed] = cell.name
+            trials.append(Trial(cell.name, seed, name, key, resolved.text, resolved.config))
+    return trials
+
+
+def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
+    """Sixteen hexadecimal digits of what decides the result of a run, wherever it runs and its data lie.
+
+    Args:
+        config: The resolved config of a run.
+        data_hash: Content hash of each part of the data.
+    """
+    settings = deciding_settings(config)
+    decide = {name: value for name, value in settings.items() if not _is_in(name, _PLACES)}
+    weights = decide.get("model.initial_weights")
+    if isinstance(weights, str) and Path(weights).is_file():
+        decide["model.initial_weights"] = sha256(weights)
+    content = json.dumps({"config": decide, "data": dict(data_hash)}, sort_keys=True, default=str)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict[str, RunDirectory]:
+    """Finished runs that trials can take, by key; the newest where there are several.
+
+    Args:
+        root: Folder of all runs.
+        trials: What is wanted.
+        names: Pattern of the runs' names.
+    """
+    wanted = {trial.key for trial in trials}
+    seeds = {trial.seed for trial in trials}
+    found: dict[str, tuple[float, RunDirectory]] = {}
+    for card_file in root.glob(f"{names}/*/run.json"):
+        run = RunDirectory(card_file.parent)
+        card = _read(card_file)
+        if card.get("status") != "finished" or card.get("seed") not in seeds or not results_of(run):
+            continue
+        try:
+            config: Any = OmegaConf.to_container(OmegaConf.load(run.config), resolve=False)
+            key = config_key(config, card.get("data_hash") or {})
+        except Exception as error:  # every YAML library error has its own class
+            logger.debug("%s: its config cannot be read: %s", run.path, error)
+            continue
+        when = card_file.stat().st_mtime
+        if key in wanted and (key not in found or found[key][0] < when):
+            found[key] = when, run
+    return {key: run for key, (_, run) in found.items()}
+
+
+def results_of(run: RunDirectory) -> Path | None:
+    """Results of a run's last validation, None if there are none."""
+    step = _read(run.path / "evaluation.json").get("step")
+    path = run.predictions / f"val-step{step}.json"
+    return path if path.is_file() else None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "level"
+
+
+def _is_in(name: str, sections: tuple[str, ...]) -> bool:
+    return any(name == section or name.startswith(f"{section}.") for section in sections)

@@ -1,0 +1,225 @@
+"""Trials as processes: some at once, within a budget, taken up again wherever they stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+from personlab.experiments.ablation.forecast import forecast
+from personlab.experiments.ablation.plan import Trial, find_finished
+from personlab.experiments.ablation.study import Budget
+from personlab.experiments.provenance import now
+from personlab.experiments.requeue import TRY_AGAIN
+from personlab.experiments.runs import RunDirectory
+from personlab.files import write_atomically, write_json
+
+logger = logging.getLogger("personlab")
+Command = Callable[[Path], Sequence[str]]
+"""Config file -> the words that train by it; the run directory follows from the config."""
+
+
+def fit_command(config: Path) -> list[str]:
+    """`personlab fit` by a config, going on with a run of it that was cut off."""
+    return [sys.executable, "-m", "personlab.cli.main", "fit", "--config", str(config), "--resume", "auto"]
+
+
+class Runner:
+    """Runs what is left of a study.
+
+    Each trial is a process tree in a session of its own, with a log, a lock and a config that no later change of an
+    overlay reaches. Should this process be killed, trials go on; the next start waits for them and takes what they
+    made. Every attempt is kept in `trials.json`.
+
+    Args:
+        folder: Of the study's results.
+        root: Folder of all runs.
+        command: What trains.
+        workers: Trials at once.
+        budget: When to stop.
+        grace_s: Seconds that a trial has to save itself in when it is stopped.
+        poll_s: Seconds between two looks.
+    """
+
+    def __init__(
+        self, folder: Path, root: Path, command: Command, workers: int = 1, budget: Budget | None = None,
+        grace_s: float = 60.0, poll_s: float = 0.5,
+    ) -> None:  # fmt: skip
+        """Read what earlier starts did."""
+        self.folder, self.root = folder, root.resolve()
+        self._command, self._workers, self._budget = command, workers, budget or Budget()
+        self._grace_s, self._poll_s = grace_s, poll_s
+        self._stop, self._changing = threading.Event(), threading.Lock()
+        self._running: dict[str, tuple[float, int]] = {}
+        self.attempts: dict[str, list[dict[str, Any]]] = self._read_attempts()
+        self.runs: dict[str, RunDirectory] = {}
+
+    def sort(self, plan: Sequence[Trial]) -> tuple[dict[str, RunDirectory], list[Trial]]:
+        """Finished runs by key, wherever below the root they are, and the trials without."""
+        self.runs = find_finished(self.root, plan)
+        return self.runs, [trial for trial in plan if trial.key not in self.runs]
+
+    def forecast(self, plan: Sequence[Trial]) -> str:
+        """How long what is left will take, in words."""
+        left = [trial for trial in plan if trial.key not in self.runs]
+        return forecast(self.root, left, self.runs, self._workers, self._budget, self._device_seconds())
+
+    def run(self, plan: Sequence[Trial]) -> str | None:
+        """Run what is left, to its end or that of the budget; a trial that fails is tried once a start.
+
+        Returns:
+            The budget that is spent, in words; None if none is.
+
+        Raises:
+            KeyboardInterrupt: When all trials are gone, if it was interrupted.
+        """
+        _, left = self.sort(plan)
+        self._stop.clear()
+        started, reason = time.monotonic(), None
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="trial") as pool:
+            ahead = [pool.submit(self._run, trial, f"{n} of {len(left)}") for n, trial in enumerate(left, 1)]
+            try:
+                while not all(future.done() for future in ahead):
+                    reason = self._spent(time.monotonic() - started)
+                    if reason is not None or any(f.done() and f.exception() for f in ahead):
+                        break
+                    time.sleep(min(self._poll_s, 0.5))
+            finally:
+                self._stop.set()
+        for future in ahead:
+            future.result()
+        self.runs |= find_finished(self.root, [trial for trial in left if trial.key not in self.runs])
+        return reason
+
+    def failed(self, trial: Trial) -> bool:
+        """Whether its last attempt failed."""
+        attempts = self.attempts.get(trial.key)
+        return trial.key not in self.runs and bool(attempts) and attempts[-1]["status"] == "failed"  # type: ignore[index]
+
+    def _run(self, trial: Trial, position: str) -> None:
+        """One trial, unless the study stops first."""
+        with self._lock(trial) as lock:
+            if lock is None:
+                return
+            if made := find_finished(self.root, [trial], trial.name):  # by one that outlived an earlier start
+                self.runs |= made
+                return
+            config = self.folder / "configs" / f"{trial.key}.yaml"
+            write_atomically(config, trial.text.encode())
+            logger.info("%s, seed %d (%s): starts", trial.cell, trial.seed, position)
+            self._running[trial.key] = time.monotonic(), trial.devices
+            started, code = now(), self._process(trial, self._command(config), lock)
+            seconds = time.monotonic() - self._running.pop(trial.key)[0]
+            self.runs |= find_finished(self.root, [trial], trial.name)
+        attempt = self._attempt(trial, code, started, seconds)
+        self._note(trial, attempt)
+        told = "" if attempt["error"] is None else f": {attempt['error']}"
+        logger.info("%s, seed %d: %s after %.0f s%s", trial.cell, trial.seed, attempt["status"], seconds, told)
+
+    def _process(self, trial: Trial, command: Sequence[str], lock: IO[str]) -> int:
+        """Run a command to its end or that of the study; its exit code."""
+        log = self._log(trial)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        environment = dict(os.environ)
+        if self._workers > 1:
+            environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self._workers)))
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
+                start_new_session=True, pass_fds=(lock.fileno(),),
+            )  # fmt: skip
+        while process.poll() is None:
+            if self._stop.wait(self._poll_s):
+                self._end(process)
+        return process.wait()
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        """Ask a trial to save itself, and kill its whole tree after the grace."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(self._grace_s)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def _attempt(self, trial: Trial, code: int, started: str, seconds: float) -> dict[str, Any]:
+        """What came of a process."""
+        run, error = self.runs.get(trial.key), None
+        if run is not None:
+            status = "finished"
+        elif self._stop.is_set() or code == TRY_AGAIN:
+            status = "unfinished"
+        else:
+            status = "failed"
+            error = _last_line(self._log(trial)) if code else "ended, but left no finished run of its config"
+        return {
+            "status": status, "exit": code, "start": started, "seconds": round(seconds, 1), "devices": trial.devices,
+            "run": str(run.path.relative_to(self.root)) if run else None, "error": error,
+        }  # fmt: skip
+
+    @contextlib.contextmanager
+    def _lock(self, trial: Trial) -> Iterator[IO[str] | None]:
+        """Hold a trial, which its processes do as well as long as any of them lives; None if the study stops first."""
+        path = self.folder / "locks" / trial.key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            waits = False
+            while not self._stop.is_set():
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except OSError:
+                    if not waits:
+                        logger.info("%s, seed %d: still runs from an earlier start", trial.cell, trial.seed)
+                    waits = True
+                    self._stop.wait(self._poll_s)
+                    continue
+                yield file
+                return
+            yield None
+
+    def _spent(self, seconds: float) -> str | None:
+        """The budget that is spent, in words."""
+        budget = self._budget
+        if budget.max_hours is not None and seconds >= 3600 * budget.max_hours:
+            return f"{budget.max_hours:g} hours"
+        if budget.max_device_hours is not None and self._device_seconds() >= 3600 * budget.max_device_hours:
+            return f"{budget.max_device_hours:g} device-hours"
+        return None
+
+    def _device_seconds(self) -> float:
+        """Of all attempts so far, those of earlier starts included."""
+        now_s = time.monotonic()
+        running = sum((now_s - began) * devices for began, devices in list(self._running.values()))
+        return running + sum(a["seconds"] * a["devices"] for tried in list(self.attempts.values()) for a in tried)
+
+    def _note(self, trial: Trial, attempt: dict[str, Any]) -> None:
+        with self._changing:
+            self.attempts.setdefault(trial.key, []).append(attempt)
+            write_json(self.folder / "trials.json", self.attempts)
+
+    def _log(self, trial: Trial) -> Path:
+        return self.folder / "logs" / f"{trial.name}.log"
+
+    def _read_attempts(self) -> dict[str, list[dict[str, Any]]]:
+        try:
+            found = json.loads((self.folder / "trials.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def _last_line(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "ended without a word"

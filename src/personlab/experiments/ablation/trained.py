@@ -1,0 +1,71 @@
+"""What came of the trainings of a study, read from their run directories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from personlab.data.coco import annotation_path
+from personlab.errors import InputError
+from personlab.experiments.ablation.evidence import Evidence, Scorer
+from personlab.experiments.ablation.plan import Trial, results_of
+from personlab.experiments.ablation.run import Runner
+from personlab.experiments.ablation.table import Found
+from personlab.experiments.ledger import Ledger
+from personlab.experiments.runs import RunDirectory
+from personlab.skeleton import COCO, Skeleton
+
+
+def collect(plan: Sequence[Trial], runner: Runner) -> list[Found]:
+    """What came of each cell: the results of the last validation of every finished run.
+
+    Args:
+        plan: All trials.
+        runner: That ran them.
+
+    Raises:
+        InputError: If nothing of the baseline is finished, or runs were scored by other annotations.
+    """
+    scorers: dict[tuple[Path, str | None, bool], Scorer] = {}
+    by_cell: dict[str, list[Trial]] = {}
+    for trial in plan:
+        by_cell.setdefault(trial.cell, []).append(trial)
+    found = []
+    for cell, trials in by_cell.items():
+        finished = {t.seed: runner.runs[t.key] for t in trials if t.key in runner.runs}
+        config = {t.seed: t.config for t in trials}
+        runs = {seed: _evidence(run, config[seed], scorers, runner.root) for seed, run in finished.items()}
+        failed = sum(runner.failed(t) for t in trials)
+        found.append(Found(cell, runs, failed, len(trials) - len(finished) - failed))
+    if not found[0].runs:
+        raise InputError(
+            f"{runner.folder}: no run of the baseline is finished, so there is nothing to compare with; see logs/"
+        )
+    return found
+
+
+def _evidence(run: RunDirectory, config: dict[str, Any], scorers: dict[Any, Scorer], root: Path) -> Evidence:
+    """What one run found at its end."""
+    data = config["data"]
+    # The annotations of this machine: a run that was taken over may have had them elsewhere, with the same content.
+    annotations = annotation_path(data["root"], data.get("val_split", "val2017"), data["annotations"])
+    report = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
+    key = (annotations, data.get("skeleton"), bool(report["only_with_keypoints"]))
+    if key not in scorers:
+        skeleton = COCO if key[1] is None else Skeleton.from_file(key[1])
+        scorers[key] = Scorer(annotations, skeleton, key[2])
+    results = results_of(run)
+    assert results is not None  # it is finished
+    return scorers[key].read(results, _about(run, root))
+
+
+def _about(run: RunDirectory, root: Path) -> dict[str, Any]:
+    card = json.loads(run.card.read_text(encoding="utf-8"))
+    seconds = max((float(line.get("wall_s", 0)) for line in Ledger(str(run.path)).lines()), default=0.0)
+    return {
+        "run": f"{root.name}/{run.path.relative_to(root)}", "minutes": round(seconds / 60, 2),
+        "commit": (card.get("git") or {}).get("commit"), "dirty": (card.get("git") or {}).get("dirty"),
+        "config_hash": card.get("config_hash"), "data_hash": card.get("data_hash"), "devices": card.get("devices"),
+    }  # fmt: skip
