@@ -342,10 +342,6 @@ def _read_or_empty(path: Path) -> str:
 
 def run(words: list[str]) -> int:
     """Run `fit`, `validate` or `test`, to its end."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        # Through our handler, and warnings only: Lightning's own lines (tips, hardware) hide what the run tells.
-        logging.getLogger(name).handlers[:] = logger.handlers
-        logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         logger.setLevel(logging.WARNING)  # the first process tells how it goes
     command_line(words)
@@ -359,6 +355,10 @@ def command_line(words: list[str], kind: type[PersonLabCLI] = PersonLabCLI) -> N
         words: Words of the command line, the command first.
         kind: `PersonLabCLI` runs it.
     """
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        # Through our handler, and warnings only: Lightning's own lines (tips, hardware) hide what the run tells.
+        logging.getLogger(name).handlers[:] = logger.handlers
+        logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
     options = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     kind(
         PersonLabTask,
