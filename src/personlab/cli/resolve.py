@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from personlab.cli.trainer import PersonLabCLI, command_line
+from personlab.cli.trainer import PersonLabCLI, command_line, quiet_lightning
 from personlab.data.datamodule import CocoDataModule
 
 
@@ -47,6 +47,7 @@ def resolve_fit(words: Sequence[str]) -> Resolved:
         InputError: If a config file is bad.
         argparse.ArgumentError: If an option is.
     """
+    quiet_lightning()
     try:
         command_line(["fit", *words], _Resolver)
     except _Found as found:

@@ -342,10 +342,18 @@ def _read_or_empty(path: Path) -> str:
 
 def run(words: list[str]) -> int:
     """Run `fit`, `validate` or `test`, to its end."""
+    quiet_lightning()
     if rank_zero_only.rank:  # type: ignore[attr-defined]
         logger.setLevel(logging.WARNING)  # the first process tells how it goes
     command_line(words)
     return 0
+
+
+def quiet_lightning() -> None:
+    """Send what Lightning logs through our handler, warnings only: its own lines hide what the run tells."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers[:] = logger.handlers
+        logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
 
 
 def command_line(words: list[str], kind: type[PersonLabCLI] = PersonLabCLI) -> None:
@@ -355,10 +363,6 @@ def command_line(words: list[str], kind: type[PersonLabCLI] = PersonLabCLI) -> N
         words: Words of the command line, the command first.
         kind: `PersonLabCLI` runs it.
     """
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        # Through our handler, and warnings only: Lightning's own lines (tips, hardware) hide what the run tells.
-        logging.getLogger(name).handlers[:] = logger.handlers
-        logging.getLogger(name).setLevel(max(logger.level + 10, logging.INFO))
     options = {"parser_mode": "omegaconf+", "exit_on_error": False, "allow_abbrev": False}
     kind(
         PersonLabTask,

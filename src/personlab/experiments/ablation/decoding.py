@@ -18,7 +18,7 @@ from personlab.data.dataset import CocoDataset
 from personlab.decoding import RULES, Decoder
 from personlab.errors import InputError
 from personlab.evaluation.field_cache import CachedImage, FieldCache
-from personlab.evaluation.image_sets import ImageSet, write_results_of
+from personlab.evaluation.image_sets import ImageSet, companion, write_results_of
 from personlab.evaluation.oracle import annotated_batches
 from personlab.evaluation.results import Result, people_to_results
 from personlab.experiments.ablation.evidence import Evidence, Scorer
@@ -261,8 +261,9 @@ class DecoderStudy:
         return self.folder / "predictions" / f"{digest}.json"
 
     def _is_kept(self, setting: Setting) -> bool:
-        """Whether its results are there: they are written last."""
-        return self._results(setting).is_file()
+        """Whether its results are there, with their companion, which is written last."""
+        path = self._results(setting)
+        return all(file.is_file() for file in (path, path.with_suffix(".card.json"), companion(path)))
 
 
 def _mirrored(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -1,0 +1,213 @@
+"""Trials of a study as processes: reuse, failures, kills and budgets, with a training that takes no time."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from personlab.errors import InputError
+from personlab.experiments.ablation.plan import Trial, make_plan
+from personlab.experiments.ablation.run import Runner
+from personlab.experiments.ablation.study import Budget, read_study
+from personlab.experiments.ablation.table import markdown, table_rows
+from personlab.experiments.ablation.trained import collect
+from tests.evaluation.planted import FIRST, SECOND, TRIO, annotations, found_pose, person, pose
+from tests.experiments.ablation import fake_fit
+
+FAKE = [sys.executable, fake_fit.__file__]
+
+
+@dataclass
+class Config:
+    config: dict[str, Any]
+
+    @property
+    def text(self) -> str:
+        return yaml.safe_dump(self.config)
+
+
+@dataclass
+class Place:
+    """A study of made-up trainings."""
+
+    folder: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def plan(self, levels: dict[str, dict[str, Any]], seeds: Sequence[int] = (0, 1), **common: Any) -> list[Trial]:
+        study = {
+            "name": "fake", "base": "base.yaml", "seeds": list(seeds),
+            "factors": [{"name": "level", "levels": [{"name": k, "set": v} for k, v in levels.items()]}],
+        }  # fmt: skip
+        (self.folder / "study.yaml").write_text(yaml.safe_dump(study))
+        return make_plan(read_study(self.folder / "study.yaml"), self.resolve(common), self.hashes, self.runs)
+
+    def resolve(self, common: dict[str, Any]) -> Callable[..., Config]:
+        def resolve(overlays: Sequence[Path], options: dict[str, Any]) -> Config:
+            skeleton = str(self.folder / "trio.yaml")
+            config: dict[str, Any] = {
+                "data": {"root": str(self.folder), "annotations": "truth.json", "skeleton": skeleton},
+                "model": {"does": "finish", "shift": 0},
+            }  # fmt: skip
+            for name, value in {**common, **options}.items():
+                *sections, last = name.split(".")
+                place = config
+                for section in sections:
+                    place = place.setdefault(section, {})
+                place[last] = value
+            return Config(config)
+
+        return resolve
+
+    @staticmethod
+    def hashes(config: dict[str, Any]) -> dict[str, str]:
+        return fake_fit.DATA_HASH
+
+    def runner(self, **options: Any) -> Runner:
+        folder = self.runs / "ablations" / "fake"
+        return Runner(folder, self.runs, lambda config: [*FAKE, str(config)], poll_s=0.05, **options)
+
+    @property
+    def started(self) -> list[str]:
+        path = self.runs / "started"
+        return path.read_text().split() if path.exists() else []
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    people = [person(box, image_id=i) for i in (1, 2) for box in (FIRST, SECOND)]
+    truth = annotations(*people, images=2)
+    truth["categories"][0]["keypoints"] = list(TRIO.keypoint_names)
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    edges = [[TRIO.keypoint_names[a], TRIO.keypoint_names[b]] for a, b in TRIO.edges]
+    skeleton = {"name": "trio", "keypoints": list(TRIO.keypoint_names), "edges": edges, "sigmas": list(TRIO.sigmas)}
+    (tmp_path / "trio.yaml").write_text(json.dumps(skeleton))
+    found = [found_pose(pose(box), 0.9) | {"image_id": i} for i in (1, 2) for box in (FIRST, SECOND)]
+    (tmp_path / "found.json").write_text(json.dumps(found))
+    (tmp_path / "base.yaml").write_text("{}\n")
+    (tmp_path / "runs").mkdir()
+    return Place(tmp_path)
+
+
+SHIFTED = {"shifted": {"model.shift": 12}}
+
+
+def test_all_cells_and_seeds_are_run_and_told(place) -> None:
+    plan, runner = place.plan(SHIFTED), place.runner(workers=2)
+    assert runner.run(plan) is None
+    assert sorted(place.started) == sorted(trial.name for trial in plan)
+    baseline, shifted = rows = table_rows(collect(plan, runner))
+    assert baseline["keypoints"] == {"ap": 1.0, "aps": [1.0, 1.0]}
+    figures = shifted["keypoints"]
+    assert figures["ap"] < 1
+    assert figures["by_image"]["delta"] == pytest.approx(figures["ap"] - 1)
+    assert figures["by_seed"]["pairs"] == 2
+    assert figures["conclusive"]
+    assert baseline["runs"][0]["run"].startswith("runs/fake-baseline-seed0/run-")
+    table = markdown(rows).splitlines()
+    assert table[0] == "| level | runs | keypoint AP | Δ [by image] | Δ [by seed] | minutes a run |"
+    assert table[2] == "| baseline | 2 | 1.000 | – | – | 1.0 |"
+    assert len(table) == 4
+    assert json.loads((runner.folder / "trials.json").read_text())[plan[0].key][0]["status"] == "finished"
+
+
+def test_finished_runs_are_taken_wherever_they_lie_and_by_config_alone(place) -> None:
+    place.runner().run(place.plan(SHIFTED, seeds=[0]))
+    (place.runs / "fake-baseline-seed0").rename(place.runs / "renamed")
+    before = place.started
+    more = {**SHIFTED, "further": {"model.shift": 20}}
+    plan, runner = place.plan(more, seeds=[0]), place.runner()
+    done, left = runner.sort(plan)
+    assert (len(done), [trial.cell for trial in left]) == (2, ["level: further"])
+    assert "judged by" not in runner.forecast(plan)  # the fakes name no steps
+    runner.run(plan)
+    assert place.started[len(before) :] == ["fake-level_further-seed0"]
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"model.rate": 2}))
+    assert len(left) == 3, "another config is another run"
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"data.workers": 7, "trainer.devices": 4}))
+    assert left == [], "where a run works is no part of its result"
+
+
+def test_a_failure_is_kept_and_counted_and_tried_again(place) -> None:
+    levels = {"bad": {"model.does": "fail"}, "empty": {"model.does": "nothing"}}
+    plan, runner = place.plan(levels, seeds=[0]), place.runner()
+    assert runner.run(plan) is None
+    rows = table_rows(collect(plan, runner))
+    assert [(row["failed"], row["unfinished"], len(row["runs"])) for row in rows] == [(0, 0, 1), (1, 0, 0), (1, 0, 0)]
+    assert "| level: bad | 0, 1 failed |" in markdown(rows)
+    tried = json.loads((runner.folder / "trials.json").read_text())
+    assert [(tried[t.key][0]["exit"], tried[t.key][0]["error"]) for t in plan[1:]] == [
+        (1, "it broke"), (0, "ended, but left no finished run of its config"),
+    ]  # fmt: skip
+    again = place.runner()
+    again.run(plan)
+    assert [len(again.attempts[trial.key]) for trial in plan] == [1, 2, 2]
+    assert place.started.count("fake-baseline-seed0") == 1
+
+
+def test_without_a_baseline_there_is_no_table(place) -> None:
+    plan = place.plan(SHIFTED, seeds=[0], **{"model.does": "fail"})
+    runner = place.runner()
+    runner.run(plan)
+    with pytest.raises(InputError, match="no run of the baseline is finished"):
+        collect(plan, runner)
+
+
+@pytest.mark.parametrize("unit", ["hours", "device-hours"])
+def test_a_spent_budget_stops_what_runs_and_starts_nothing_more(place, unit) -> None:
+    plan = place.plan({"slow": {"model.does": "wait"}, "never": {"model.shift": 1}}, seeds=[0])
+    first = place.runner()
+    first.run(plan[:1])
+    used = first.attempts[plan[0].key][0]["seconds"]
+    budget = Budget(max_hours=0.5 / 3600) if unit == "hours" else Budget(max_device_hours=(used + 0.5) / 3600)
+    runner = place.runner(budget=budget)
+    assert str(runner.run(plan)).endswith(f" {unit}")
+    assert place.started == ["fake-baseline-seed0", "fake-level_slow-seed0"]
+    found = {cell.level: cell for cell in collect(plan, runner)}
+    assert (found["level: slow"].failed, found["level: slow"].unfinished) == (0, 1)
+    assert found["level: never"].unfinished == 1
+    assert runner.attempts[plan[1].key][0]["exit"] == 75
+    (place.runs / "go").touch()
+    again = place.runner()
+    assert again.run(plan) is None
+    assert len(again.runs) == 3
+
+
+def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
+    levels = {"slow": {"model.does": "wait"}, "other": {"model.shift": 3}}
+    controller = multiprocessing.get_context("fork").Process(
+        target=lambda: place.runner(workers=2).run(place.plan(levels)), daemon=True
+    )
+    controller.start()
+    deadline = time.monotonic() + 120
+    while sum("slow" in name for name in place.started) < 2:  # both workers wait in trials
+        assert time.monotonic() < deadline
+        assert controller.is_alive()
+        time.sleep(0.05)
+    controller.kill()
+    controller.join()
+    plan, runner = place.plan(levels), place.runner(workers=2)
+    assert len(runner.sort(plan)[1]) == 4
+    (place.runs / "go").touch()  # those that outlived the kill end
+    assert runner.run(plan) is None
+    assert len(runner.runs) == 6
+    assert sorted(place.started) == sorted(trial.name for trial in plan), "each was started once"
+    assert len(list(place.runs.glob("fake-*/*/run.json"))) == 6
+
+
+def test_levels_that_come_to_the_same_are_refused(place) -> None:
+    with pytest.raises(InputError, match="'level: none' is the same as 'baseline'"):
+        place.plan({"none": {"model.shift": 0}})
+    with pytest.raises(InputError, match="'level: b' is the same as 'level: a'"):
+        place.plan({"a": {"model.shift": 1}, "b": {"model.shift": 1}})
