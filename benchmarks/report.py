@@ -1,9 +1,9 @@
 """Put the results into the texts: `python -m benchmarks.report [--check]`.
 
-Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md` and `docs/data.md`, `decoder`,
-`errors`, `imputation`, `model-zoo`, `predict` and `training-speed`, and draws the pictures in `docs/figures/`, all from
-`benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is typed by hand. With
-`--check` nothing is written: the exit code is 1 if a text does not say what the results say.
+Rewrites what stands between `<!-- generated: NAME -->` and `<!-- end -->` in `README.md` and `docs/ablations.md`,
+`data`, `decoder`, `errors`, `imputation`, `model-zoo`, `predict` and `training-speed`, and draws the pictures in
+`docs/figures/`, all from `benchmarks/results/*.json`, the docstrings and the codes of the doctor. No number there is
+typed by hand. With `--check` nothing is written: the exit code is 1 if a text does not say what the results say.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data_tables, error_tables, quality_tables, speed_tables, tables, zoo_tables
+from benchmarks import ablation_tables, data_tables, error_tables, quality_tables, speed_tables, tables, zoo_tables
 from personlab.decoding import RULES
 from personlab.files import write_atomically
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXTS = (
-    "README.md", "docs/data.md", "docs/decoder.md", "docs/errors.md", "docs/imputation.md", "docs/model-zoo.md",
-    "docs/predict.md", "docs/training-speed.md",
+    "README.md", "docs/ablations.md", "docs/data.md", "docs/decoder.md", "docs/errors.md", "docs/imputation.md",
+    "docs/model-zoo.md", "docs/predict.md", "docs/training-speed.md",
 )  # fmt: skip
 FIGURES = {"peers": "docs/figures/decode_times.png", "ladder": "docs/figures/ladder.png"}
 """Pictures by the results that they show."""
@@ -47,6 +47,8 @@ COMMANDS = {
     "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
     "gpu_train": "python -m benchmarks.gpu_train --data-root COCO",
     "errors": "personlab errors RESULTS.json --data.root COCO --json benchmarks/results/errors.json",
+    "ablation_quickstart": "personlab ablate configs/ablation/quickstart.yaml --json …",
+    "ablation_decoder": "personlab ablate configs/ablation/decoder.yaml --data.root COCO --json …",
     "tune": "personlab bench tune --vary … --json benchmarks/results/tune.json",
 }
 """What makes each file of results, by its name without `.json`."""
@@ -150,6 +152,13 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "errors-labels": part("errors", error_tables.labels_table),
         "errors-masks": part("errors", partial(error_tables.parts_table, kind="segmentation")),
         "errors-sizes": part("errors", error_tables.sizes_table, tables.origin),
+        "ablation-quickstart": part(
+            "ablation_quickstart", ablation_tables.seeds, ablation_tables.levels_table, tables.origin
+        ),
+        "ablation-directions": part("ablation_decoder", ablation_tables.directions_table),
+        "ablation-decoder": part(
+            "ablation_decoder", ablation_tables.reference, ablation_tables.levels_table, tables.origin
+        ),
         "doctor-codes": data_tables.codes_table(),
         **_speed_parts(part),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},

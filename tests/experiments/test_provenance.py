@@ -60,3 +60,9 @@ def test_the_processor_is_named(tmp_path: Path) -> None:
     assert provenance.cpu_model(tmp_path / "none") == (platform.processor() or platform.machine())
     told.write_text("Hardware\t: board\n")
     assert provenance.cpu_model(told) == (platform.processor() or platform.machine())
+
+
+def test_the_hash_of_code_changes_with_its_parts_alone() -> None:
+    of = provenance.code_hash
+    assert of("errors.py") == of("errors.py")
+    assert len({of("errors.py"), of("files.py"), of("errors.py", "files.py"), of("losses")}) == 4

@@ -53,10 +53,10 @@ def run(words: list[str]) -> int:
         raise InputError(f"ablate: --workers must be at least 1, got {options.workers}")
     study = _with_options(read_study(options.study), options)
     folder = Path(options.runs_root).resolve() / "ablations" / study.name
-    command = shlex.join(["personlab", *words])
+    begun = provenance(shlex.join(["personlab", *words]))  # before hours in which the code may change
     if study.weights is not None:
-        return _decode(study, folder, options, command)
-    return _train(study, folder, options, command)
+        return _decode(study, folder, options, begun)
+    return _train(study, folder, options, begun)
 
 
 def _with_options(study: Study, options: Any) -> Study:
@@ -76,7 +76,7 @@ def _with_options(study: Study, options: Any) -> Study:
     return replace(study, weights=options.weights) if options.weights else study
 
 
-def _decode(study: Study, folder: Path, options: Any, command: str) -> int:
+def _decode(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> int:
     work = DecoderStudy(study, str(study.data["root"]), folder, options.cache or Path(options.runs_root) / "fields")
     views, levels = work.missing_views(), work.levels_to_decode()
     logger.info(
@@ -90,11 +90,11 @@ def _decode(study: Study, folder: Path, options: Any, command: str) -> int:
         evidence = work.run(progress_bar("running the network"), lambda name: logger.info("decoded %s", name))
         found = [Found(cell.name, {0: evidence[cell.name]}) for cell in study.cells()]
         about = {"weights": study.weights, "split": study.split, **work.about, "images": work.images}
-        _tell(study, folder, found, options, provenance(command) | about)
+        _tell(study, folder, found, options, begun | about)
     return 0
 
 
-def _train(study: Study, folder: Path, options: Any, command: str) -> int:
+def _train(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> int:
     plan = make_plan(study, resolve_fit_of(study), data_hashes, Path(options.runs_root))
     runner = Runner(folder, Path(options.runs_root), fit_command, options.workers, study.budget)
     done, left = runner.sort(plan)
@@ -109,7 +109,7 @@ def _train(study: Study, folder: Path, options: Any, command: str) -> int:
     with _held(folder), _terminated_as_interrupted():
         reason = runner.run(plan)
         found = collect(plan, runner)
-        _tell(study, folder, found, options, provenance(command) | {"seeds": list(study.seeds)})
+        _tell(study, folder, found, options, begun | {"seeds": list(study.seeds)})
     failed, unfinished = (sum(getattr(cell, name) for cell in found) for name in ("failed", "unfinished"))
     if reason is not None:
         logger.warning("the budget of %s is spent; the same command goes on with a larger one", reason)

@@ -23,7 +23,7 @@ from personlab.evaluation.oracle import annotated_batches
 from personlab.evaluation.results import Result, people_to_results
 from personlab.experiments.ablation.evidence import Evidence, Scorer
 from personlab.experiments.ablation.study import Cell, Study
-from personlab.experiments.provenance import git_state, versions
+from personlab.experiments.provenance import code_hash, versions
 from personlab.files import sha256, write_json
 from personlab.inference.predictor import EVERYBODY
 from personlab.inference.tta import flip_fields, merge_fields
@@ -34,6 +34,9 @@ from personlab.weights.network_file import decoder_of, load_network, weights_pat
 
 logger = logging.getLogger("personlab")
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
+_OF_FIELDS = ("skeleton.py", "structures.py", "geometry", "data", "network", "weights", "evaluation/oracle.py")
+_OF_PEOPLE = ("decoding", "inference/tta.py", "experiments/ablation/decoding.py")
+"""Code that may change what is kept, so that it is made again when the code is another."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,8 @@ class DecoderStudy:
         self._ids = tuple(people.image_ids[: self.images].tolist())
         data_hash = CocoDataset(people, Path(root) / study.split).content_hash()
         self.about = {"weights": sha256(self._weights), "data": data_hash, "images": study.max_images}
-        # Other code may give other results; changes that are not committed are not seen.
-        self._code = {"commit": git_state().get("commit"), "versions": versions()}
+        self._network_code = {"code": code_hash(*_OF_FIELDS), "versions": versions()}
+        self._decoder_code = {"code": code_hash(*_OF_FIELDS, *_OF_PEOPLE), "versions": versions()}
         self._settings = {cell.name: self._setting(cell) for cell in study.cells()}
         _refuse_equals(study, self._settings)
 
@@ -194,7 +197,14 @@ class DecoderStudy:
 
     def _cache(self, view: tuple[int, int | None, bool]) -> FieldCache:
         stride, size, mirrored = view
-        key = {**self.about, **self._code, "stride": stride, "size": size, "mirrored": mirrored, "refinements": 0}
+        key = {
+            **self.about,
+            **self._network_code,
+            "stride": stride,
+            "size": size,
+            "mirrored": mirrored,
+            "refinements": 0,
+        }
         return FieldCache(self._cache_root, key)
 
     def _fill(self, setting: Setting, progress: Progress) -> None:
@@ -256,7 +266,7 @@ class DecoderStudy:
         return merge_fields(views, [(side - 1) / (sides[0] - 1) for side in sides])  # type: ignore[operator]
 
     def _results(self, setting: Setting) -> Path:
-        key = {**self.about, **self._code, **setting.told()}
+        key = {**self.about, **self._decoder_code, **setting.told()}
         digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         return self.folder / "predictions" / f"{digest}.json"
 
