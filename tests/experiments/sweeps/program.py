@@ -25,8 +25,8 @@ tell(f"start {name} {x!r} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')} {os.envi
 if given.get("fail") == "True" or (given.get("fail") == "once" and not (log.parent / f"{name}.failed").exists()):
     (log.parent / f"{name}.failed").touch()
     sys.exit("planned failure")
-if given.get("child") == "True":
-    child = subprocess.Popen(["sleep", "60"])
+if given.get("child") in ("group", "session"):
+    child = subprocess.Popen(["sleep", "60"], start_new_session=given["child"] == "session")
     tell(f"child {child.pid}")
 run = root / name / f"{time.time_ns()}-{os.getpid()}"
 run.mkdir(parents=True)

@@ -10,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,9 @@ def test_two_sweeps_of_one_study_share_it(tmp_path: Path, write_sweep: Write) ->
 
 
 def test_an_interrupt_ends_the_tree_and_gives_the_trials_back(tmp_path: Path, write_sweep: Write) -> None:
-    path = write_sweep(values=2, p_pause={"value": 20}, p_child={"value": True})
+    # torchrun gives its processes sessions of their own.
+    children = {"values": ["group", "session"]}
+    path = write_sweep(values=1, p_pause={"value": 20}, p_child=children)
     process = start_command(["sweep", str(path)], tmp_path)
     wait_until(lambda: len(lines(tmp_path, "child")) == 2)
     process.send_signal(signal.SIGINT)
@@ -123,6 +126,28 @@ def test_an_interrupt_ends_the_tree_and_gives_the_trials_back(tmp_path: Path, wr
     assert not any(is_alive(pid) for pid in pids)
     summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
     assert summary["counts"]["left"] == 2
+
+
+def test_nothing_of_a_trial_outlives_its_end(tmp_path: Path, write_sweep: Write) -> None:
+    sweep(write_sweep(values=1, p_child={"values": ["group", "session"]}))
+    pids = [int(pid) for (pid,) in lines(tmp_path, "child")]
+    assert len(pids) == 2
+    assert not any(is_alive(pid) for pid in pids)
+
+
+def test_a_trial_whose_guard_was_killed_does_not_run_twice_at_once(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=1, p_pause={"value": 0.5})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(sweep, path, retries=1)
+        wait_until(lambda: lines(tmp_path, "start"))
+        first = int(lines(tmp_path, "start")[0][-1])
+        guard = int(Path(f"/proc/{first}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(guard, signal.SIGKILL)
+        wait_until(lambda: len(lines(tmp_path, "start")) == 2)
+        assert not is_alive(first)
+        (record,) = running.result().records()
+    assert (record.state, record.attempts) == ("complete", 2)
+    assert len(lines(tmp_path, "done")) == 1
 
 
 def test_failures_are_kept_and_counted_and_tried_again(tmp_path: Path, write_sweep: Write) -> None:

@@ -15,6 +15,7 @@ from typing import IO
 import torch
 
 from personlab.errors import InputError
+from personlab.experiments.sweeps.guard import MARK
 
 GRACE_S = 30.0
 """Time that a trial has to write its checkpoint when it is asked to end."""
@@ -42,10 +43,11 @@ class TrialProcess:
             grace_s: Seconds between the wish that it ends and the kill.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
+        marked = {**environment, MARK: str(log.parent.resolve())}
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(grace_s), *command],
-                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=dict(environment),
+                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=marked,
                 start_new_session=True, pass_fds=(lock.fileno(),),
             )  # fmt: skip
 
