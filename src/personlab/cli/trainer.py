@@ -323,7 +323,8 @@ def _loggers(run: RunDirectory, wandb_mode: str) -> list[dict[str, Any]]:
         has_key = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _read_or_empty(Path.home() / ".netrc")
         wandb_mode = "online" if has_key else "offline"
     if wandb_mode != "off":
-        arguments = {"save_dir": str(run.path), "project": run.name, "id": run.run_id, "name": run.run_id}
+        project = os.environ.get("WANDB_PROJECT", run.name)  # the trials of a sweep have names of their own
+        arguments = {"save_dir": str(run.path), "project": project, "id": run.run_id, "name": run.run_id}
         loggers.append(
             {
                 "class_path": "personlab.experiments.mirror.WandbMirror",

@@ -80,9 +80,14 @@ def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, mo
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setattr(wandb, "sweep", lambda content, entity, project: sent.append((content, project)) or "abc")
     monkeypatch.setattr(subprocess, "Popen", Agent)
-    sweep = read_sweep(write_sweep(project="poses"))
+    nested = {"parameters": {"init_args": {"parameters": {"lr": {"value": 1}}}, "on": {"value": True}}}
+    sweep = read_sweep(write_sweep(project="poses", p_optimizer=nested))
     assert run_with_wandb(sweep, 4, [None, None]) == ("poses/abc", 0)
-    assert sent == [({**(sweep.content or {}), "run_cap": 4}, "poses")]
+    content = dict(sweep.content or {})
+    flat = {name: about for name, about in content["parameters"].items() if name != "optimizer"}
+    flat |= {"optimizer.init_args.lr": {"value": 1}, "optimizer.on": {"value": True}}
+    assert sent == [({**content, "run_cap": 4, "parameters": flat}, "poses")]
+    assert list(flat) == [p.name for p in sweep.parameters]
     assert started == [[sys.executable, "-m", "wandb", "agent", "poses/abc"]] * 2
 
 

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from personlab.cli.trainer import _loggers
 from personlab.errors import InputError
+from personlab.experiments import RunDirectory
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.space import Hyperband, Metric, read_sweep
@@ -77,6 +79,20 @@ def test_macros(write_sweep: Write, monkeypatch: pytest.MonkeyPatch, macro: str)
     )
 
 
+def test_a_variable_that_is_not_set_is_told(write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLOUR", raising=False)
+    sweep = read_sweep(write_sweep(command=["${program}", "--in=${envvar:COLOUR}", "${args}"]))
+    with pytest.raises(InputError, match=r"\$\{envvar:COLOUR\} is not set: COLOUR=\.\.\. personlab sweep"):
+        trial_command(sweep, GIVEN, Path("runs"), "t")
+
+
+@pytest.mark.parametrize("macro", ["args", "args_no_hyphens", "args_no_boolean_flags", "args_no_equals"])
+def test_nothing_is_null_as_our_parser_reads_it(write_sweep: Write, macro: str) -> None:
+    sweep = read_sweep(write_sweep(command=[f"${{{macro}}}"]))
+    words = trial_command(sweep, {"data.train_images": None}, Path("runs"), "t")
+    assert "data.train_images=null" in "=".join(words[:2])
+
+
 def test_arguments_as_json_and_what_fit_is_given(write_sweep: Write) -> None:
     sweep = read_sweep(write_sweep(command=["${program}", "fit", "${args_json}"]))
     told = json.loads(trial_command(sweep, GIVEN, Path("runs"), "t")[-1])
@@ -97,9 +113,26 @@ def test_a_trial_does_not_see_the_launch_of_its_sweep(monkeypatch: pytest.Monkey
     for name in ("SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID", "MASTER_PORT"):
         monkeypatch.setenv(name, "1")
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
     found = trial_environment("3", workers=1000)
+    assert not {"WANDB_RUN_GROUP", "WANDB_PROJECT"} & found.keys()
     assert not {"SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID"} & found.keys()
     assert found["MASTER_PORT"] != "1"
     assert found["OMP_NUM_THREADS"] == "1"
     assert found["CUDA_VISIBLE_DEVICES"] == "3"
     assert found["PATH"].startswith(str(Path(sys.executable).parent))
+
+
+def test_the_trials_of_a_sweep_are_one_group_at_wandb(
+    write_sweep: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    found = trial_environment(None, 1, read_sweep(write_sweep("rates")))
+    assert (found["WANDB_RUN_GROUP"], found["WANDB_PROJECT"]) == ("rates", "rates")
+    assert "WANDB_ENTITY" not in found
+    found = trial_environment(None, 1, read_sweep(write_sweep("rates", project="poses", entity="us")))
+    assert (found["WANDB_PROJECT"], found["WANDB_ENTITY"]) == ("poses", "us")
+    run = RunDirectory(tmp_path / "trial-0001" / "id")
+    assert _loggers(run, "offline")[1]["init_args"]["project"] == "trial-0001"
+    monkeypatch.setenv("WANDB_PROJECT", "poses")
+    assert _loggers(run, "offline")[1]["init_args"]["project"] == "poses"

@@ -153,6 +153,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metric": {"goal": "maximize"}}, "metric.name: expected"),
     ({"metric": {"name": "m", "goal": "up"}}, "metric.goal: expected minimize or maximize, got 'up'"),
     ({"metric": {"name": "m", "target": "x"}}, "metric.target: expected a number"),
+    ({"metric": {"name": "val/keypoints/AP"}}, "metric.goal: missing, and W&B takes minimize for it"),
     ({"metric": {"name": "m", "aim": 1}}, "metric.aim: unknown"),
     ({"metric": {"name": "m"}, "early_terminate": {"type": "median"}}, "early_terminate.type: expected hyperband"),
     ({"metric": {"name": "m"}, "early_terminate": HYPERBAND | {"eta": 1}}, "early_terminate.eta: expected"),

@@ -32,7 +32,7 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, r
         run_name: `run.name` of the trial.
 
     Raises:
-        InputError: If there is a macro that W&B does not have.
+        InputError: If there is a macro that W&B does not have, or a variable that is not set.
     """
     given = dict(parameters) | {"run.root": str(run_root), "run.name": run_name}
     if "fit" in sweep.command:
@@ -48,22 +48,38 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, r
         if macro and macro[1] not in macros:
             known = ", ".join(f"${{{name}}}" for name in macros)
             raise InputError(f"{sweep.path}: command: no macro {word}; there are {known} and ${{envvar:NAME}}")
-        words += macros[macro[1]] if macro else [_VARIABLE.sub(lambda m: os.environ.get(m[1], m[1]), word)]
+        words += macros[macro[1]] if macro else [_VARIABLE.sub(lambda m: _variable(sweep, m[1]), word)]
     return words
 
 
+def _variable(sweep: Sweep, name: str) -> str:
+    """A variable's value; W&B would take its name instead, and every trial would fail by that."""
+    if name not in os.environ:
+        raise InputError(f"{sweep.path}: command: ${{envvar:{name}}} is not set: {name}=... personlab sweep ...")
+    return os.environ[name]
+
+
 def _arguments(given: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The forms that arguments are given in; values as Python's `str` writes them, as W&B does."""
-    pairs = [f"{name}={value}" for name, value in given.items()]
+    """The forms that arguments are given in; values as Python's `str` writes them, as W&B does.
+
+    Departure from W&B: None is `null`, which our parser reads as None.
+    """
+    pairs = [f"{name}={_text(value)}" for name, value in given.items()]
     flags = [
-        f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items() if value is not False
+        f"--{name}" if value is True else f"--{name}={_text(value)}"
+        for name, value in given.items()
+        if value is not False
     ]
     return {
         "args": [f"--{pair}" for pair in pairs],
-        "args_no_equals": [word for name, value in given.items() for word in (f"--{name}", str(value))],
+        "args_no_equals": [word for name, value in given.items() for word in (f"--{name}", _text(value))],
         "args_no_hyphens": pairs,
         "args_no_boolean_flags": flags,
         "args_append_hydra": [f"+{pair}" for pair in pairs],
         "args_override_hydra": [f"++{pair}" for pair in pairs],
         "args_json": [json.dumps(given)],
     }
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -161,7 +161,7 @@ class LocalSweep:
         if is_finished(claim.folder) and LedgerFollower(claim.folder, metric.name if metric else "").values():
             return "complete", None  # the sweep was killed after its end, before that was noted
         command = trial_command(self._sweep, claim.parameters, self._study.folder, claim.folder.name)
-        environment = trial_environment(devices, len(self._devices))
+        environment = trial_environment(devices, len(self._devices), self._sweep)
         process = TrialProcess(command, environment, log, claim.lock, self._grace_s)
         follower = LedgerFollower(claim.folder, metric.name if metric else "")
         reported, beaten = 0, time.monotonic()

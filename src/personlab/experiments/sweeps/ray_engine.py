@@ -167,7 +167,7 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
         self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
         self._note()
         command = trial_command(job.sweep, parameters, job.folder, self._folder.name)
-        environment = trial_environment(None, job.workers)
+        environment = trial_environment(None, job.workers, job.sweep)
         self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)
         self._follower = LedgerFollower(self._folder, self._metric.name if self._metric else "")
 

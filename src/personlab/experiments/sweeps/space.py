@@ -173,6 +173,8 @@ def _metric(path: Path, value: Any) -> Metric | None:
     name, goal, target = section.get("name"), section.get("goal", "minimize"), section.get("target")
     if not isinstance(name, str) or not name:
         raise InputError(f"{path}: metric.name: expected the name of a metric such as val/keypoints/AP, got {name!r}")
+    if "goal" not in section and ("/AP" in name or "/AR" in name):
+        raise InputError(f"{path}: metric.goal: missing, and W&B takes minimize for it; {name} is to be maximized")
     if goal not in ("minimize", "maximize"):
         raise InputError(f"{path}: metric.goal: expected minimize or maximize, got {goal!r}")
     if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):

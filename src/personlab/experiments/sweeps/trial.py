@@ -16,6 +16,7 @@ import torch
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.guard import MARK
+from personlab.experiments.sweeps.space import Sweep
 
 GRACE_S = 30.0
 """Time that a trial has to write its checkpoint when it is asked to end."""
@@ -74,7 +75,7 @@ class TrialProcess:
         return self._process.wait()
 
 
-def trial_environment(devices: str | None, workers: int) -> dict[str, str]:
+def trial_environment(devices: str | None, workers: int, sweep: Sweep | None = None) -> dict[str, str]:
     """Variables of a trial: this process's own without those of its launch.
 
     A trial is a launch by itself: what SLURM or torchrun told the sweep would make it wait for processes that do not
@@ -83,11 +84,17 @@ def trial_environment(devices: str | None, workers: int) -> dict[str, str]:
     Args:
         devices: Its `CUDA_VISIBLE_DEVICES`, None to leave it as it is.
         workers: Trials at once, which share the cores.
+        sweep: Whose trials are one group of one project at W&B, where they are mirrored; None where W&B sees to that.
     """
     found = {k: v for k, v in os.environ.items() if k not in _OF_A_LAUNCH and not k.startswith(_LAUNCHERS)}
     found["MASTER_PORT"] = str(_free_port())
     found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
     found["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found.get("PATH", os.defpath)])
+    if sweep is not None:
+        found["WANDB_RUN_GROUP"] = sweep.name
+        found["WANDB_PROJECT"] = sweep.project or os.environ.get("WANDB_PROJECT") or sweep.name
+        if sweep.entity:
+            found["WANDB_ENTITY"] = sweep.entity
     if devices is not None:
         found["CUDA_VISIBLE_DEVICES"] = devices
     return found

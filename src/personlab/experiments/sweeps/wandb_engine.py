@@ -6,6 +6,8 @@ import netrc
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from personlab.errors import InputError
@@ -17,7 +19,8 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
     """Register a sweep at W&B and run its agents until it ends.
 
     Args:
-        sweep: The sweep; its file is sent as it is.
+        sweep: The sweep; its file is sent as it is, but for nested parameters, which have their dotted names: of those
+            W&B would give a program one argument with all of them.
         trials: How many there are to be.
         devices: Of each agent, as `CUDA_VISIBLE_DEVICES`; as many agents.
 
@@ -35,7 +38,9 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
 
     project = sweep.project or "personlab"
     try:
-        number = wandb.sweep(dict(sweep.content or {}) | {"run_cap": trials}, entity=sweep.entity, project=project)
+        content = dict(sweep.content or {})
+        content |= {"run_cap": trials, "parameters": dict(_flat(content.get("parameters", {})))}
+        number = wandb.sweep(content, entity=sweep.entity, project=project)
     except Exception as error:  # each layer of its client has errors of its own
         told = str(error).strip().split("\n")[0]
         raise InputError(f"{sweep.path}: W&B did not take the sweep ({told})") from error
@@ -52,6 +57,14 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
             agent.wait()
         raise
     return path, sum(code != 0 for code in codes)
+
+
+def _flat(parameters: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, about in parameters.items():
+        if isinstance(about, Mapping) and "parameters" in about:
+            yield from _flat(about["parameters"], f"{above}{name}.")
+        else:
+            yield f"{above}{name}", about
 
 
 def has_key() -> bool:
