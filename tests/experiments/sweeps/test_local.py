@@ -238,6 +238,23 @@ def test_a_journal_cut_short_is_mended(tmp_path: Path, write_sweep: Write) -> No
     assert [r.state for r in sweep(path).records()] == ["complete", "complete"]
 
 
+def test_a_trial_of_another_folder_on_this_machine_is_not_taken(tmp_path: Path, write_sweep: Write) -> None:
+    read = read_sweep(write_sweep(values=2))
+    storage = f"sqlite:///{tmp_path}/study.db"
+    one, two = (SharedStudy(read, tmp_path / name, 2, 0, storage) for name in "ab")
+    first, second = one.claim(), two.claim()
+    assert first is not None
+    assert second is not None
+    assert (first.trial, second.trial) == (0, 1)
+    assert two.claim() is None
+    one.finish(first, "complete", 0.0)
+    first.lock.close()
+    second.lock.close()
+    taken_up = two.claim()
+    assert taken_up is not None
+    assert taken_up.trial == 1, "of its own folder, the lock tells that it was cut off"
+
+
 def test_a_dry_run_writes_nothing(tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]) -> None:
     root = tmp_path / "runs"
     assert main(["sweep", str(write_sweep()), "--dry_run", "--runs_root", str(root), "--json", "-"]) == 0

@@ -149,7 +149,9 @@ class SharedStudy:
         params, distributions = (former[0].params, former[0].distributions) if former else self._drawn(number)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
-            user_attrs={"trial": number, "host": _HOST, "pid": os.getpid(), "beat": time.time()},
+            user_attrs={
+                "trial": number, "host": _HOST, "folder": str(self.folder), "pid": os.getpid(), "beat": time.time(),
+            },
         )  # fmt: skip
         storage_id = self.storage.create_new_trial(self._id, template)
         holder = self._by_number().get(number)
@@ -205,8 +207,9 @@ class SharedStudy:
         return found
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        """Whether nobody runs a trial that is said to run; of this machine, the lock tells it."""
-        if trial.user_attrs.get("host") == _HOST:
+        """Whether nobody runs a trial that is said to run; of this machine and folder, the lock tells it."""
+        about = trial.user_attrs
+        if (about.get("host"), about.get("folder")) == (_HOST, str(self.folder)):
             return True
         return time.time() - float(trial.user_attrs.get("beat", 0)) > LOST_S
 
