@@ -114,7 +114,12 @@ class RaySweep:
         if self.sweep.method != "bayes":
             return None
         space = dict(dimension(parameter, "bayes") for parameter in self.sweep.parameters)
-        return OptunaSearch(space, sampler=optuna.samplers.TPESampler(seed=self.seed, constant_liar=True))
+        metric = self.sweep.metric
+        assert metric is not None  # bayes has one
+        return OptunaSearch(  # one that is given its space does not take metric and mode from TuneConfig
+            space, metric=metric.name, mode="max" if metric.maximize else "min",
+            sampler=optuna.samplers.TPESampler(seed=self.seed, constant_liar=True),
+        )  # fmt: skip
 
     def _scheduler(self) -> Any:
         hyperband = self.sweep.hyperband
