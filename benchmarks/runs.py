@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from benchmarks.commands import DATA, short, told
+from personlab.experiments.catalogue import find_runs
+from personlab.experiments.settings import flat
 
 NO_RECIPE = ("run", "base", "verbose", "ckpt_path", "contact_sheet", "data.workers", "data.loader_timeout_s")
 """Options that change where a run is kept or how fast it is, and not what comes of it."""
@@ -24,11 +22,15 @@ class Run:
         path: Where it lies.
         card: Its `run.json`.
         options: Its `config.yaml`, with dotted names and lists whole.
+        ledger: Its lines.
+        evaluation: Its `evaluation.json`, None if it was not evaluated.
     """
 
     path: Path
     card: dict[str, Any]
     options: dict[str, Any]
+    ledger: list[dict[str, Any]]
+    evaluation: dict[str, Any] | None
 
     @classmethod
     def read(cls, path: Path) -> Run:
@@ -37,14 +39,13 @@ class Run:
         Raises:
             ValueError: If it is neither.
         """
-        if not (path / "run.json").is_file():
-            found = [card.parent for card in sorted(path.glob("*/run.json"))]
-            if len(found) != 1:
-                raise ValueError(f"{path}: has {len(found)} runs; give the directory of one, with its run.json")
-            path = found[0]
-        card = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        content = OmegaConf.to_container(OmegaConf.load(path / "config.yaml"), resolve=True)
-        return cls(path, card, dict(_leaves(content)))
+        found = [run for run in find_runs(path) if run.card] if path.is_dir() else []
+        if len(found) != 1:
+            raise ValueError(f"{path}: has {len(found)} runs; give the directory of one, with its run.json")
+        run = found[0]
+        if run.faults:
+            raise ValueError(f"{run.path}: {run.faults[0]}; leave this run out")
+        return cls(run.path, run.card, flat(run.config, nulls=True), run.lines(), run.evaluation)
 
     @property
     def shown(self) -> str:
@@ -72,8 +73,7 @@ class Run:
         Raises:
             ValueError: If there was none.
         """
-        for text in (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
-            line: dict[str, float] = json.loads(text)
+        for line in self.ledger:
             if line["step"] == max(step - 1, 0) and "val/keypoints/AP" in line:  # steps count from 0
                 return line
         raise ValueError(f"{self.path}: was not validated after step {step}; its ledger tells when it was")
@@ -85,14 +85,6 @@ class Run:
             "dirty": self.card["git"].get("dirty"),
             **{name: self.card.get(name) for name in ("config_hash", "data_hash", "seed", "devices", "start", "end")},
         }  # fmt: skip
-
-
-def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(content, Mapping) and content:
-        for key, value in content.items():
-            yield from _leaves(value, f"{name}.{key}" if name else str(key))
-    else:
-        yield name, content
 
 
 def _is_in(name: str, sections: tuple[str, ...]) -> bool:

@@ -6,7 +6,6 @@ Collects from run directories what they say of themselves: command, code, steps,
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,11 +26,9 @@ def row_of(run: Run) -> Row:
     Raises:
         ValueError: If it was not evaluated.
     """
-    file = run.path / "evaluation.json"
-    if not file.is_file():
+    evaluation, ledger = run.evaluation, run.ledger
+    if evaluation is None:
         raise ValueError(f"{run.path}: has no evaluation.json; give a run that was evaluated")
-    evaluation = json.loads(file.read_text(encoding="utf-8"))
-    ledger = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     trained = any(key.startswith("train/") for line in ledger for key in line)
     figures = {kind: {"AP": evaluation[kind].get("AP")} for kind in ("keypoints", "segmentation")}
     return {

@@ -171,3 +171,11 @@ def test_trainings_are_told_by_their_directories(runs: Runs, capsys: pytest.Capt
 def test_names_that_would_be_mistaken_are_told_whole() -> None:
     changed = {"model.a.init_args.x.lr": 1, "model.b.lr": 2, "averaging.decay": 0.9}
     assert quality_tables.overrides(changed) == ("`model.a.init_args.x.lr` 1, `model.b.lr` 2, `averaging.decay` 0.9")
+
+
+def test_a_damaged_run_is_told_and_folders_beside_runs_are_none(runs: Runs) -> None:
+    (runs.folder / "better" / "notes").mkdir()
+    assert Run.read(runs.folder / "better").path.name == "id-better"
+    (runs.folder / "other" / "id-other" / "config.yaml").write_text("a: [")
+    with pytest.raises(ValueError, match=r"id-other: config\.yaml: .*leave this run out"):
+        Run.read(runs.folder / "other")
