@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
 
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -12,7 +13,16 @@ logger = logging.getLogger("personlab")
 
 
 class WandbMirror(WandbLogger):
-    """W&B as a mirror of the ledger; where its service cannot be reached, an offline one that can be sent later."""
+    """W&B as a mirror of the ledger; where its service cannot be reached, an offline one that can be sent later.
+
+    Under `wandb agent` the run is the one that the agent has named: by another id the sweep would wait for it.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take the options of WandbLogger."""
+        if os.environ.get("WANDB_SWEEP_ID") and os.environ.get("WANDB_RUN_ID"):
+            options |= {"id": os.environ["WANDB_RUN_ID"], "project": os.environ.get("WANDB_PROJECT")}
+        super().__init__(**options)
 
     @property
     @rank_zero_experiment

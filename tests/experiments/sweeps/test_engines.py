@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from personlab.cli.main import main
+from personlab.experiments.mirror import WandbMirror
 from personlab.experiments.sweeps.space import read_sweep
 from personlab.experiments.sweeps.wandb_engine import has_key, run_with_wandb
 from tests.experiments.sweeps.conftest import Write, start_command
@@ -89,6 +90,16 @@ def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, mo
     assert sent == [({**content, "run_cap": 4, "parameters": flat}, "poses")]
     assert list(flat) == [p.name for p in sweep.parameters]
     assert started == [[sys.executable, "-m", "wandb", "agent", "poses/abc"]] * 2
+
+
+def test_under_an_agent_the_mirror_is_the_agents_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {"save_dir": str(tmp_path), "project": "demo", "id": "own", "name": "own", "offline": True}
+    monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
+    assert WandbMirror(**given).version == "own"
+    for name, value in {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "agents", "WANDB_PROJECT": "poses"}.items():
+        monkeypatch.setenv(name, value)
+    mirror = WandbMirror(**given)
+    assert (mirror.version, mirror._wandb_init["id"], mirror._wandb_init["project"]) == ("agents", "agents", "poses")
 
 
 @pytest.mark.parametrize(("engine", "words"), [("ray", ["--storage", "x"]), ("wandb", ["--max_hours", "1"])])
