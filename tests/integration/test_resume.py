@@ -19,6 +19,7 @@ from personlab.cli.main import main
 from personlab.experiments import RunDirectory
 from personlab.experiments.lock import is_held
 from personlab.experiments.requeue import requeue
+from personlab.experiments.runs import start_card
 from personlab.training import PersonLabTask
 from tests.integration.cut_runs import WORDS, assert_same, run_of
 from tests.integration.faults import fault
@@ -57,6 +58,25 @@ def test_signals_at_any_step_change_nothing(
         assert card["status"] == "preempted"
         assert (run_of(tmp_path).checkpoints / f"recovery-step={stops[number]}.ckpt").is_file()
     assert asked == ["preempted"] * len(stops)
+    assert main(words) == 0
+    assert_same(run_of(tmp_path), whole)
+
+
+@fault("SIGTERM or SIGUSR1 before the first step", "the first step is done and saved, exit code 75", "nothing")
+def test_a_signal_before_the_first_step_is_not_lost(
+    whole: RunDirectory, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(*arguments: Any) -> None:  # the directory is there, and the Trainer has not begun
+        os.kill(os.getpid(), signal.SIGTERM)
+        start_card(*arguments)
+
+    words = [*WORDS, f"--data.root={synthetic}", f"--run.root={tmp_path}"]
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr("personlab.cli.trainer.start_card", asked)
+        assert main(words) == 75
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert json.loads(run_of(tmp_path).card.read_text())["status"] == "preempted"
     assert main(words) == 0
     assert_same(run_of(tmp_path), whole)
 

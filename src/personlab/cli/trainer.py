@@ -190,7 +190,14 @@ class PersonLabCLI(LightningCLI):
         if self.subcommand == "fit":
             self._share_batch(config.trainer.accumulate_grad_batches)
         self.datamodule.setup(str(self.subcommand))
-        self._open_run()
+        self._recovery = recovery
+        if self.subcommand == "fit":
+            recovery.listen()
+        try:
+            self._open_run()
+        except BaseException:
+            recovery.give_back()
+            raise
 
     def _share_batch(self, accumulate: int) -> None:
         """Give each process its part of the config's global batch, by accumulation where it is too much at once.
@@ -254,6 +261,7 @@ class PersonLabCLI(LightningCLI):
                 finish_card(self.run, status)
                 self._lock.release()
                 os.environ.pop(_RUN_VARIABLE, None)
+            self._recovery.give_back()
         if preempted is not None:  # when all is written: SLURM may end the job at once
             wanted = self.config[self.subcommand].run.requeue
             raise SystemExit(requeue(wanted, preempted, self.trainer.is_global_zero))

@@ -69,15 +69,30 @@ class Recovery(Callback):
         self.agree_every_steps = agree_every_steps
         self._signal: int | None = None
         self._handlers: dict[int, Any] = {}
+        self._kept = False
         self._saved_s = 0.0
         self._saved_step = -1
         self._between_steps = False
 
+    def listen(self) -> None:
+        """Take over the signals until `give_back`: one that comes before the first step ends the run after that step.
+
+        Without it they are taken over while the training runs, and one that comes before kills the process.
+        """
+        self._take()
+        self._kept = True
+
+    def give_back(self) -> None:
+        """Let the signals do again what they did before."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers, self._kept = {}, False
+
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Take over the signals, after the Trainer did, and start the clock."""
-        self._signal, self._saved_s, self._saved_step = None, time.monotonic(), trainer.global_step
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._remember) for number in SIGNALS}
+        """Take over the signals from the Trainer, and start the clock."""
+        self._saved_s, self._saved_step = time.monotonic(), trainer.global_step
+        self._take()
+        trainer._signal_connector.received_sigterm = False  # remembered here; the Trainer would stop without a save
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -111,16 +126,20 @@ class Recovery(Callback):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Give the signals back."""
-        self._give_back()
+        if not self._kept:
+            self.give_back()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Give the signals back."""
-        self._give_back()
+        if not self._kept:
+            self.give_back()
 
-    def _give_back(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
+    def _take(self) -> None:
+        if not self._handlers:
+            self._signal = None
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._handlers.setdefault(number, signal.signal(number, self._remember))
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         # Saving here would catch the network in the middle of a step, and the other processes anywhere.
