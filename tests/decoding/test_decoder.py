@@ -143,6 +143,7 @@ OPTIONS = {
     "score_threshold": 0.6,
     "expected_oks": False,
     "soft_nms": False,
+    "hard_nms_oks": 0.01,
     "cell_read": "nearest",
     "short_refinements": 0,
     "segmentation_threshold": 0.9,

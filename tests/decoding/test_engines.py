@@ -61,7 +61,8 @@ def stack(*scenes: Fields) -> Fields:
 
 @pytest.mark.parametrize("cell_read", ["bilinear", "nearest", "consistent"])
 @pytest.mark.parametrize("options", [
-    {}, {"expected_oks": False, "soft_nms": False}, {"short_refinements": 0, "nms_radius_px": 30.0},
+    {}, {"expected_oks": False, "soft_nms": False}, {"soft_nms": False, "hard_nms_oks": 0.3},
+    {"short_refinements": 0, "nms_radius_px": 30.0},
     {"seed_threshold": 0.3, "score_threshold": 0.2}, {"hough_grid_px": 3.0, "disk_radius_px": 24.0},
     {"segmentation_threshold": 0.7, "mask_distance_threshold": 0.5},
 ])  # fmt: skip

@@ -8,7 +8,7 @@ import torch
 
 from personlab.decoding import PaperDecoder
 from personlab.decoding.hough import hough_maps
-from personlab.decoding.scoring import MIN_SCALE_PX, person_scale, score_keypoints, soft_nms_scores
+from personlab.decoding.scoring import MIN_SCALE_PX, hard_nms, person_scale, score_keypoints, soft_nms_scores
 from personlab.skeleton import COCO
 from personlab.structures import Fields
 from tests.decoding.scenes import noisy, paint, standing
@@ -65,6 +65,23 @@ def test_copy_of_a_better_person_scores_nothing() -> None:
     scores = np.array([[0.5], [0.7], [0.2]]) * np.ones(17)
     assert soft_nms_scores(people, scores, 10.0) == pytest.approx([0, 0.7, 0.2])
     assert soft_nms_scores(people[:0], scores[:0], 10.0).shape == (0,)
+
+
+@pytest.mark.parametrize("most", [0.1, 0.3, 0.5])
+def test_hard_nms_matches_a_loop(most: float) -> None:
+    rng = np.random.default_rng(1)
+    people = standing(*rng.uniform(60, 180, (40, 2))) + rng.normal(0, 4, (40, 17, 2))
+    order = list(rng.permutation(40))
+    kept = reference.hard_nms(people, order, COCO.sigmas, most)
+    assert 5 < len(kept) < 40
+    np.testing.assert_array_equal(hard_nms(people, np.array(order), 2 * np.array(COCO.sigmas), most), kept)
+
+
+def test_hard_nms_keeps_the_better_of_two_and_nobody_of_none() -> None:
+    people = standing((100, 80), (101, 80), (300, 80))
+    kappas = 2 * np.array(COCO.sigmas)
+    assert hard_nms(people, np.array([2, 1, 0]), kappas, 0.5).tolist() == [2, 1]
+    assert hard_nms(people, np.array([], dtype=np.int64), kappas, 0.5).tolist() == []
 
 
 def test_small_people_on_a_coarse_grid_score_in_both_engines() -> None:

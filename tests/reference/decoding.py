@@ -89,6 +89,23 @@ def soft_nms(people: np.ndarray, keypoint_scores: np.ndarray, radius_px: float) 
     return result
 
 
+def hard_nms(people: np.ndarray, order: list[int], sigmas: tuple[float, ...], most: float) -> list[int]:
+    """People in order without those whose OKS with one that was kept before is above `most`."""
+    kept: list[int] = []
+    for n in order:
+        similar = False
+        for better in kept:
+            area = float(np.prod(people[better].max(axis=0) - people[better].min(axis=0)))
+            oks = 0.0
+            for k, sigma in enumerate(sigmas):
+                squared = math.dist(people[n, k], people[better, k]) ** 2
+                oks += math.exp(-squared / (2 * area * (2 * sigma) ** 2)) / len(sigmas)
+            similar = similar or oks > most
+        if not similar:
+            kept.append(n)
+    return kept
+
+
 def mask_distance(
     long: np.ndarray, person: np.ndarray, probabilities: np.ndarray, scale: float, i: int, j: int, stride: int
 ) -> float:

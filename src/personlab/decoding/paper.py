@@ -17,7 +17,7 @@ from personlab.decoding.grouping import group_keypoints, select_walked, walk_ord
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
 from personlab.decoding.reads import CELL_READS, CellRead
-from personlab.decoding.scoring import best_first, person_scale, score_keypoints, soft_nms_scores
+from personlab.decoding.scoring import best_first, hard_nms, person_scale, score_keypoints, soft_nms_scores
 from personlab.decoding.seeds import Seeds, find_seeds
 from personlab.errors import InputError
 from personlab.geometry.affine import Affine
@@ -45,6 +45,7 @@ class PaperDecoder(Decoder):
         score_threshold: float = 0.0,
         expected_oks: bool = True,
         soft_nms: bool = True,
+        hard_nms_oks: float | None = None,
         cell_read: CellRead = "bilinear",
         short_refinements: int = 1,
         segmentation_threshold: float = 0.5,
@@ -65,6 +66,8 @@ class PaperDecoder(Decoder):
             score_threshold: People with a lower score are dropped, and always those with none at all.
             expected_oks: Score keypoints by Expected-OKS; otherwise by their heatmap probability.
             soft_nms: Count only keypoints that no better person has; otherwise a person scores the plain mean.
+            hard_nms_oks: OKS with a better person above which a person is dropped; None drops nobody. What soft-NMS
+                takes the place of: for comparisons, with `soft_nms` false.
             cell_read: How offsets are read between cells, see `grouping.group_keypoints`.
             short_refinements: How often each keypoint reached along the tree is corrected by the short offsets.
             segmentation_threshold: Smallest probability of a person's pixel.
@@ -77,7 +80,7 @@ class PaperDecoder(Decoder):
             InputError: If an option is out of range.
         """
         check_options(
-            {"disk_radius_px": disk_radius_px, "hough_grid_px": hough_grid_px},
+            {"disk_radius_px": disk_radius_px, "hough_grid_px": hough_grid_px, "hard_nms_oks": hard_nms_oks},
             {"seed_threshold": seed_threshold, "nms_radius_px": nms_radius_px, "short_refinements": short_refinements,
              "max_people": max_people},
         )  # fmt: skip
@@ -94,6 +97,7 @@ class PaperDecoder(Decoder):
         self.score_threshold = score_threshold
         self.expected_oks = expected_oks
         self.soft_nms = soft_nms
+        self.hard_nms_oks = hard_nms_oks
         self.cell_read: CellRead = cell_read
         self.short_refinements = short_refinements
         self.segmentation_threshold = segmentation_threshold
@@ -212,6 +216,9 @@ class PaperDecoder(Decoder):
         scores = keypoint_scores.mean(axis=1)
         if self.soft_nms:
             scores = soft_nms_scores(crop_xy, keypoint_scores, self.nms_radius_px)
-        best = best_first(scores)[: self.max_people]
+        best = best_first(scores)
+        if self.hard_nms_oks is not None:
+            best = hard_nms(crop_xy, best, self._kappas, self.hard_nms_oks)
+        best = best[: self.max_people]
         best = best[(scores[best] >= self.score_threshold) & (scores[best] > 0)]
         return Poses(crop_xy[best], probabilities[best], keypoint_scores[best], scores[best])

@@ -1,4 +1,4 @@
-"""Scores of keypoints (Expected-OKS) and of people (soft non-maximum suppression)."""
+"""Scores of keypoints (Expected-OKS) and of people; soft and hard non-maximum suppression."""
 
 from __future__ import annotations
 
@@ -245,3 +245,32 @@ def soft_nms_scores(
     scores = np.empty(len(people))
     scores[order] = unexplained_means(people[order], keypoint_scores[order], nms_radius_px)
     return scores
+
+
+def hard_nms(
+    people: Float64[np.ndarray, "person keypoint 2"],
+    order: NDArray[np.int64],
+    kappas: Float64[np.ndarray, " keypoint"],
+    most: float,
+) -> NDArray[np.int64]:
+    """Leave out people who are too much like a better one.
+
+    Args:
+        people: Places of keypoints in `crop_xy`.
+        order: Indices of people, best first.
+        kappas: OKS constant of each keypoint, relative to the person's scale.
+        most: OKS of two people, in the scale of the better one, above which the other is left out.
+
+    Returns:
+        The indices that are left, best first.
+
+    Source: PersonLab, section 3.1, names it as what soft-NMS takes the place of; the OKS between people is that of
+    Papandreou et al., CVPR 2017, section 3.2.3. An alternative for comparisons.
+    """
+    kept: list[int] = []
+    for n in order:
+        squared = ((people[n] - people[kept]) ** 2).sum(axis=2)
+        scales = np.array([person_scale(people[better]) for better in kept]).reshape(-1, 1)
+        if not (np.exp(-squared / (2.0 * (scales * kappas) ** 2)).mean(axis=1) > most).any():
+            kept.append(int(n))
+    return np.array(kept, dtype=np.int64)
