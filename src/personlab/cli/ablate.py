@@ -89,7 +89,7 @@ def _decode(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> 
     with _held(folder):
         evidence = work.run(progress_bar("running the network"), lambda name: logger.info("decoded %s", name))
         found = [Found(cell.name, {0: evidence[cell.name]}) for cell in study.cells()]
-        about = {"weights": study.weights, "split": study.split, **work.about, "images": work.images}
+        about = {"weights": Path(str(study.weights)).name, "split": study.split, **work.about, "images": work.images}
         _tell(study, folder, found, options, begun | about)
     return 0
 

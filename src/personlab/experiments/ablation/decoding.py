@@ -102,7 +102,7 @@ class DecoderStudy:
         self.images = len(people) if study.max_images is None else min(study.max_images, len(people))
         self._ids = tuple(people.image_ids[: self.images].tolist())
         data_hash = CocoDataset(people, Path(root) / study.split).content_hash()
-        self.about = {"weights": sha256(self._weights), "data": data_hash, "images": study.max_images}
+        self.about = {"weights_sha256": sha256(self._weights), "data": data_hash, "images": study.max_images}
         self._network_code = {"code": code_hash(*_OF_FIELDS), "versions": versions()}
         self._decoder_code = {"code": code_hash(*_OF_FIELDS, *_OF_PEOPLE), "versions": versions()}
         self._settings = {cell.name: self._setting(cell) for cell in study.cells()}
