@@ -8,7 +8,8 @@ import torch
 
 from personlab.decoding import PaperDecoder
 from personlab.decoding.hough import hough_maps
-from personlab.decoding.scoring import MIN_SCALE_PX, hard_nms, person_scale, score_keypoints, soft_nms_scores
+from personlab.decoding.scoring import MIN_SCALE_PX, person_scale, score_keypoints
+from personlab.decoding.suppression import hard_nms, soft_nms_scores
 from personlab.skeleton import COCO
 from personlab.structures import Fields
 from tests.decoding.scenes import noisy, paint, standing

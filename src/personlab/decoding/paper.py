@@ -17,8 +17,9 @@ from personlab.decoding.grouping import group_keypoints, select_walked, walk_ord
 from personlab.decoding.hough import hough_maps
 from personlab.decoding.masks import embed, person_distances, person_mask
 from personlab.decoding.reads import CELL_READS, CellRead
-from personlab.decoding.scoring import best_first, hard_nms, person_scale, score_keypoints, soft_nms_scores
+from personlab.decoding.scoring import person_scale, score_keypoints
 from personlab.decoding.seeds import Seeds, find_seeds
+from personlab.decoding.suppression import best_first, hard_nms, soft_nms_scores
 from personlab.errors import InputError
 from personlab.geometry.affine import Affine
 from personlab.skeleton import COCO, Skeleton

@@ -12,7 +12,7 @@ from personlab.decoding.grouping import walk
 from personlab.decoding.reads import follow
 from personlab.decoding.rules.coral import CLAMPED
 from personlab.decoding.rules.layout import read_fields
-from personlab.decoding.scoring import soft_nms_scores
+from personlab.decoding.suppression import soft_nms_scores
 from tests.decoding.scenes import IDENTITY
 from tests.reference import coral
 

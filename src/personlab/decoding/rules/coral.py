@@ -11,7 +11,7 @@ from personlab.decoding.base import Decoder, Poses, array, check_options, people
 from personlab.decoding.grouping import is_taken, remember, walk, walk_orders
 from personlab.decoding.reads import READS, follow
 from personlab.decoding.rules.cells import LOGIT_LIMIT, cell_seeds, label_rles
-from personlab.decoding.scoring import soft_nms_scores
+from personlab.decoding.suppression import soft_nms_scores
 from personlab.geometry.affine import Affine
 from personlab.geometry.kernels import bilinear_at
 from personlab.skeleton import COCO, Skeleton

@@ -7,7 +7,7 @@ import numpy as np
 from personlab.decoding.base import Decoder, Poses, array, check_options, people_in_image
 from personlab.decoding.grouping import group_keypoints, walk_orders
 from personlab.decoding.rules.cells import cell_seeds
-from personlab.decoding.scoring import unexplained_means
+from personlab.decoding.suppression import unexplained_means
 from personlab.geometry.affine import Affine
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Fields, People
