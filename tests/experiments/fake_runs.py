@@ -58,6 +58,7 @@ def make_run(
     card: Config | None = None,
     found: list[dict[str, Any]] | None = None,
     scored: bool = True,
+    evaluated: tuple[float, ...] = (0.5, 1.0),
 ) -> Path:
     """A run directory of `points` training steps, with an evaluation after the last.
 
@@ -74,6 +75,7 @@ def make_run(
         card: Changes to its card.
         found: Predictions; None makes some of `skill`.
         scored: Whether it got as far as an evaluation.
+        evaluated: After which shares of the steps.
     """
     folder = root / name / run_id
     (folder / "predictions").mkdir(parents=True)
@@ -100,7 +102,7 @@ def make_run(
         report = evaluation(data, found) | {"step": points}
         (folder / "evaluation.json").write_text(json.dumps(report))
         (folder / "predictions" / f"val-step{points}.json").write_text(json.dumps(found))
-        for share in (0.5, 1.0):
+        for share in evaluated:
             told = {f"val/{k}/AP": share * (report[k]["AP"] or 0) for k in ("keypoints", "segmentation")}
             at = int(share * points) - 1
             lines.insert(at + 1, {"step": at, "samples_seen": 8 * (at + 1), "wall_s": 0.5 * at, **told})

@@ -133,6 +133,21 @@ def test_a_band_is_least_mean_and_greatest_of_the_seeds(tab: Tab, report: Path) 
     assert low == pytest.approx([min(pair) for pair in zip(*seeds, strict=True)])
 
 
+def test_a_single_evaluation_can_be_seen(tab: Tab, people: Path, tmp_path: Path) -> None:
+    names = (("base_s0", 0), ("base_s1", 1), ("alone", 2))
+    paths = [
+        make_run(tmp_path, people, name, settings={LR: seed // 2}, seed=seed, evaluated=(1.0,)) for name, seed in names
+    ]
+    runs = [read_run(path) for path in paths]
+    write_report(tmp_path / "report.html", compare_runs(runs, runs[0], Judge.of(runs[0], None, 20).hear), None, 20)
+    opened(tab, tmp_path / "report.html")
+    mean = tab.ask("document.querySelector('#curve-chart').data.find((trace) => trace.name === 'base (2 seeds)')")
+    assert mean["x"] == [5]
+    assert mean["error_y"]["visible"]
+    assert tab.ask("document.querySelectorAll('#curve-chart .scatterlayer .points path').length") == 2
+    at_peace(tab, tmp_path / "report.html")
+
+
 def test_keys_are_enough(tab: Tab, report: Path) -> None:
     opened(tab, report)
     tab.ask("document.body.focus()")

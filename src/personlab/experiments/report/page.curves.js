@@ -29,11 +29,16 @@ function band(curves, axis) {
   };
 }
 
+// Few values are marked: a single one would not be seen as a line.
+function modeOf(count) {
+  return count > 40 ? "lines" : "lines+markers";
+}
+
 function lineOf(curve, axis) {
   const index = colourIndex(curve.run);
   return {
     x: curve[axis], y: curve.value, name: safe(labelOf(curve.run)),
-    mode: curve.value.length > 40 ? "lines" : "lines+markers",
+    mode: modeOf(curve.value.length),
     line: { color: colour(index), dash: dash(index), width: 1.8 }, marker: { symbol: symbol(index), size: 6 },
     hovertemplate: `%{y:.4g} at %{x:,}<extra>${safe(labelOf(curve.run))}</extra>`,
   };
@@ -62,8 +67,12 @@ function drawCurves() {
       fillcolor: colour(setting) + "33", line: { width: 0 }, mode: "lines", hoverinfo: "skip", showlegend: false,
       name: `band of ${name}`,
     }, {
-      x: area.x, y: area.mean, name: `${name} (${members.length} seeds)`, mode: "lines",
-      line: { color: colour(setting), dash: dash(setting), width: 2.4 },
+      x: area.x, y: area.mean, name: `${name} (${members.length} seeds)`, mode: modeOf(area.x.length),
+      line: { color: colour(setting), dash: dash(setting), width: 2.4 }, marker: { symbol: symbol(setting), size: 7 },
+      error_y: {
+        visible: area.x.length === 1, type: "data", symmetric: false, // what the band is for longer curves
+        array: area.high.map((y, n) => y - area.mean[n]), arrayminus: area.mean.map((y, n) => y - area.low[n]),
+      },
       hovertemplate: `%{y:.4g} at %{x:,}<extra>mean of ${name}</extra>`,
     });
   }

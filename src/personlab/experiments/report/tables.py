@@ -99,8 +99,11 @@ def shown_count(value: float | None) -> str:
 
 
 def shown_hours(seconds: float | None) -> str:
-    """Hours with two digits after the point."""
-    return NO_VALUE if seconds is None else f"{seconds / 3600:.2f}"
+    """Hours with two digits after the point; of less than six minutes, two digits that are not 0."""
+    if seconds is None:
+        return NO_VALUE
+    hours = seconds / 3600
+    return f"{hours:.2f}" if hours >= 0.1 else f"{float(f'{hours:.2g}'):.4f}"
 
 
 def _run(row: Row, kinds: Sequence[Kind]) -> list[str]:
