@@ -24,6 +24,7 @@ from personlab.experiments.ablation.table import Found, markdown, table_rows
 from personlab.experiments.ablation.trained import collect
 from personlab.experiments.lock import RunLock
 from personlab.experiments.provenance import provenance
+from personlab.experiments.sweeps.trial import device_slices
 from personlab.files import check_writable, write_atomically, write_json
 
 logger = logging.getLogger("personlab")
@@ -46,11 +47,13 @@ def run(words: list[str]) -> int:
     parser.add_argument("--runs_root", type=str, default="runs", help="folder of all runs; results in ablations/NAME")
     parser.add_argument("--cache", type=str | None, default=None, help="folder of cached fields; default: RUNS/fields")
     parser.add_argument("--workers", type=int, default=1, help="trainings at once")
+    parser.add_argument("--devices_per_trial", type=int, default=0, help="GPUs of a trial; 0 hands none out")
     parser.add_argument("--dry_run", type=bool, default=False, nargs="?", const=True, help="tell the plan and end")
     parser.add_output("--markdown", type=str | None, default=None, help="write the table here, too")
     options = parser.parse_args(words[1:])
-    if options.workers < 1:
-        raise InputError(f"ablate: --workers must be at least 1, got {options.workers}")
+    for name, least in (("workers", 1), ("devices_per_trial", 0)):
+        if options[name] < least:
+            raise InputError(f"ablate: --{name} must be at least {least}, got {options[name]}")
     study = _with_options(read_study(options.study), options)
     folder = Path(options.runs_root).resolve() / "ablations" / study.name
     begun = provenance(shlex.join(["personlab", *words]))  # before hours in which the code may change
@@ -67,8 +70,8 @@ def _with_options(study: Study, options: Any) -> Study:
     """
     if study.weights is None and (options.weights or options.cache):
         raise InputError(f"{study.path}: trains, so --weights and --cache mean nothing; leave them out")
-    if study.weights is not None and options.workers != 1:
-        raise InputError(f"{study.path}: only decodes, in one process; leave out --workers")
+    if study.weights is not None and (options.workers, options.devices_per_trial) != (1, 0):
+        raise InputError(f"{study.path}: only decodes, in one process; leave out --workers and --devices_per_trial")
     if options["data.root"]:
         study = replace(study, data={**study.data, "root": options["data.root"]})
     if study.weights is not None and not study.data.get("root"):
@@ -96,7 +99,8 @@ def _decode(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> 
 
 def _train(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> int:
     plan = make_plan(study, resolve_fit_of(study), data_hashes, Path(options.runs_root))
-    runner = Runner(folder, Path(options.runs_root), fit_command, options.workers, study.budget)
+    devices = device_slices(options.workers, options.devices_per_trial)
+    runner = Runner(folder, Path(options.runs_root), fit_command, devices, study.budget)
     done, left = runner.sort(plan)
     logger.info("%s: %d trials, %d of them finished already", study.name, len(plan), len(done))
     for trial in left:

@@ -45,6 +45,7 @@ def main() -> int:
     (run / "evaluation.json").write_text(json.dumps({"step": 5, "only_with_keypoints": False}))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 4, "wall_s": 60.0}) + "\n")
     card = {"status": "finished", "seed": config["seed_everything"], "data_hash": DATA_HASH, "git": {"commit": "c"}}
+    card |= {"devices": os.environ.get("CUDA_VISIBLE_DEVICES"), "group": os.environ.get("WANDB_RUN_GROUP")}
     (run / "run.json").write_text(json.dumps(card))
     return 0
 

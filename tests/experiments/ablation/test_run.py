@@ -104,7 +104,7 @@ SHIFTED = {"shifted": {"model.shift": 12}}
 
 
 def test_all_cells_and_seeds_are_run_and_told(place) -> None:
-    plan, runner = place.plan(SHIFTED), place.runner(workers=2)
+    plan, runner = place.plan(SHIFTED), place.runner(devices=(None, None))
     assert runner.run(plan) is None
     assert sorted(place.started) == sorted(trial.name for trial in plan)
     baseline, shifted = rows = table_rows(collect(plan, runner))
@@ -187,7 +187,7 @@ def test_a_spent_budget_stops_what_runs_and_starts_nothing_more(place, unit) -> 
 def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
     levels = {"slow": {"model.does": "wait"}, "other": {"model.shift": 3}}
     controller = multiprocessing.get_context("fork").Process(
-        target=lambda: place.runner(workers=2).run(place.plan(levels)), daemon=True
+        target=lambda: place.runner(devices=(None, None)).run(place.plan(levels)), daemon=True
     )
     controller.start()
     deadline = time.monotonic() + 120
@@ -197,13 +197,17 @@ def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
         time.sleep(0.05)
     controller.kill()
     controller.join()
-    plan, runner = place.plan(levels), place.runner(workers=2)
+    plan, runner = place.plan(levels), place.runner(devices=("4", "7"))
     assert len(runner.sort(plan)[1]) == 4
-    (place.runs / "go").touch()  # those that outlived the kill end
-    assert runner.run(plan) is None
+    (place.runs / "go").touch()  # those that are started now end
+    assert runner.run(plan) is None  # when the guards have ended those that were killed
     assert len(runner.runs) == 6
-    assert sorted(place.started) == sorted(trial.name for trial in plan), "each was started once"
+    times = {trial.name: place.started.count(trial.name) for trial in plan}
+    assert times == {name: 1 + ("slow" in name) for name in times}
     assert len(list(place.runs.glob("fake-*/*/run.json"))) == 6
+    assert {json.loads(path.read_text())["devices"] for path in place.runs.glob("fake-level_slow*/*/run.json")} == {
+        "4", "7",
+    }  # fmt: skip
 
 
 def test_levels_that_come_to_the_same_are_refused(place) -> None:

@@ -6,15 +6,13 @@ import contextlib
 import fcntl
 import json
 import logging
-import os
-import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 from personlab.experiments.ablation.forecast import forecast
@@ -23,6 +21,7 @@ from personlab.experiments.ablation.study import Budget
 from personlab.experiments.provenance import now
 from personlab.experiments.requeue import TRY_AGAIN
 from personlab.experiments.runs import RunDirectory
+from personlab.experiments.sweeps.trial import TrialProcess, last_line, trial_environment
 from personlab.files import write_atomically, write_json
 
 logger = logging.getLogger("personlab")
@@ -38,29 +37,32 @@ def fit_command(config: Path) -> list[str]:
 class Runner:
     """Runs what is left of a study.
 
-    Each trial is a process tree in a session of its own, with a log, a lock and a config that no later change of an
-    overlay reaches. Should this process be killed, trials go on; the next start waits for them and takes what they
-    made. Every attempt is kept in `trials.json`.
+    Each trial is a process tree with a log, a lock, devices and a config that no later change of an overlay reaches.
+    Should this process be killed, trials save themselves and end; the next start waits for that and goes on with them.
+    Every attempt is kept in `trials.json`.
 
     Args:
         folder: Of the study's results.
         root: Folder of all runs.
         command: What trains.
-        workers: Trials at once.
+        devices: `CUDA_VISIBLE_DEVICES` of each trial that runs at a time, None to leave it as it is.
         budget: When to stop.
         grace_s: Seconds that a trial has to save itself in when it is stopped.
         poll_s: Seconds between two looks.
     """
 
     def __init__(
-        self, folder: Path, root: Path, command: Command, workers: int = 1, budget: Budget | None = None,
-        grace_s: float = 60.0, poll_s: float = 0.5,
+        self, folder: Path, root: Path, command: Command, devices: Sequence[str | None] = (None,),
+        budget: Budget | None = None, grace_s: float = 60.0, poll_s: float = 0.5,
     ) -> None:  # fmt: skip
         """Read what earlier starts did."""
         self.folder, self.root = folder, root.resolve()
-        self._command, self._workers, self._budget = command, workers, budget or Budget()
+        self._command, self._workers, self._budget = command, len(devices), budget or Budget()
         self._grace_s, self._poll_s = grace_s, poll_s
         self._stop, self._changing = threading.Event(), threading.Lock()
+        self._free: SimpleQueue[str | None] = SimpleQueue()
+        for one in devices:
+            self._free.put(one)
         self._running: dict[str, tuple[float, int]] = {}
         self.attempts: dict[str, list[dict[str, Any]]] = self._read_attempts()
         self.runs: dict[str, RunDirectory] = {}
@@ -129,30 +131,16 @@ class Runner:
 
     def _process(self, trial: Trial, command: Sequence[str], lock: IO[str]) -> int:
         """Run a command to its end or that of the study; its exit code."""
-        log = self._log(trial)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        environment = dict(os.environ)
-        if self._workers > 1:
-            environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // self._workers)))
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                list(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=environment,
-                start_new_session=True, pass_fds=(lock.fileno(),),
-            )  # fmt: skip
-        while process.poll() is None:
-            if self._stop.wait(self._poll_s):
-                self._end(process)
-        return process.wait()
-
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        """Ask a trial to save itself, and kill its whole tree after the grace."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(self._grace_s)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        devices = self._free.get()
+        environment = trial_environment(devices, self._workers) | {"WANDB_RUN_GROUP": self.folder.name}
+        try:
+            process = TrialProcess(command, environment, self._log(trial), lock, self._grace_s)
+            while (code := process.wait(self._poll_s)) is None:
+                if self._stop.is_set():
+                    return process.stop()
+            return code
+        finally:
+            self._free.put(devices)
 
     def _attempt(self, trial: Trial, code: int, started: str, seconds: float) -> dict[str, Any]:
         """What came of a process."""
@@ -163,7 +151,7 @@ class Runner:
             status = "unfinished"
         else:
             status = "failed"
-            error = _last_line(self._log(trial)) if code else "ended, but left no finished run of its config"
+            error = last_line(self._log(trial)) if code else "ended, but left no finished run of its config"
         return {
             "status": status, "exit": code, "start": started, "seconds": round(seconds, 1), "devices": trial.devices,
             "run": str(run.path.relative_to(self.root)) if run else None, "error": error,
@@ -218,8 +206,3 @@ class Runner:
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
-
-
-def _last_line(log: Path) -> str:
-    lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "ended without a word"

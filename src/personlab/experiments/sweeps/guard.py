@@ -18,7 +18,7 @@ import threading
 import time
 
 MARK = "PERSONLAB_TRIAL"
-"""Variable of a trial's processes: the trial's folder."""
+"""Variable of a trial's processes: the file that its output goes to."""
 
 
 def main(words: list[str]) -> int:

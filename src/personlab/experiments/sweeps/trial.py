@@ -44,7 +44,7 @@ class TrialProcess:
             grace_s: Seconds between the wish that it ends and the kill.
         """
         log.parent.mkdir(parents=True, exist_ok=True)
-        marked = {**environment, MARK: str(log.parent.resolve())}
+        marked = {**environment, MARK: str(log.resolve())}
         with log.open("ab") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(grace_s), *command],
@@ -121,7 +121,7 @@ def device_slices(workers: int, each: int, visible: str | None = None, count: in
         names = [name.strip() for name in visible.split(",") if name.strip()]
     if workers * each > len(names):
         raise InputError(
-            f"sweep: {workers} workers of {each} devices need {workers * each}, and {len(names)} are visible; lower "
+            f"{workers} workers of {each} devices need {workers * each}, and {len(names)} are visible; lower "
             "--workers or --devices_per_trial"
         )
     return [",".join(names[i * each : (i + 1) * each]) for i in range(workers)]
