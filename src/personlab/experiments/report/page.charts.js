@@ -68,7 +68,7 @@ function drawDeltas(id, entries, title, tall) {
     height: Math.max(380, names.length * Math.max(tall, 8 * some.length) + 120),
     showlegend: some.length > 1,
     legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
-    xaxis: { title: { text: title }, tickformat: "+.2f", zeroline: true, zerolinewidth: 2, range: around(ends) },
+    xaxis: { title: { text: title }, tickformat: "+.3~f", zeroline: true, zerolinewidth: 2, range: around(ends) },
     yaxis: {
       tickvals: names.map((_, n) => n), ticktext: names.map((name) => safe(name.replace(/_/g, " "))),
       range: [-0.6, names.length - 0.4], zeroline: false,
