@@ -6,8 +6,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,15 @@ import torch
 
 from personlab.data.coco import ANNOTATIONS, annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
-from personlab.decoding import RULES, Decoder
-from personlab.errors import InputError
 from personlab.evaluation.field_cache import CachedImage, FieldCache
 from personlab.evaluation.image_sets import ImageSet, companion, write_results_of
 from personlab.evaluation.oracle import annotated_batches
 from personlab.evaluation.results import Result, people_to_results
 from personlab.experiments.ablation.evidence import Evidence, Scorer
-from personlab.experiments.ablation.study import Cell, Study
+from personlab.experiments.ablation.settings import Setting, make_settings
+from personlab.experiments.ablation.study import Study
 from personlab.experiments.provenance import code_hash, versions
 from personlab.files import sha256, write_json
-from personlab.inference.predictor import EVERYBODY
 from personlab.inference.tta import flip_fields, merge_fields
 from personlab.network import PersonLab
 from personlab.network.refinement import refine
@@ -35,45 +33,8 @@ from personlab.weights.network_file import decoder_of, load_network, weights_pat
 logger = logging.getLogger("personlab")
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _OF_FIELDS = ("skeleton.py", "structures.py", "geometry", "data", "network", "weights", "evaluation/oracle.py")
-_OF_PEOPLE = ("decoding", "inference/tta.py", "experiments/ablation/decoding.py")
+_OF_PEOPLE = ("decoding", "inference/tta.py", "experiments/ablation/decoding.py", "experiments/ablation/settings.py")
 """Code that may change what is kept, so that it is made again when the code is another."""
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How one level finds people.
-
-    Attributes:
-        decoder: Fields -> people.
-        rules: Whose rules the decoder goes by.
-        refinements: Steps of the mid offsets, of the long ones by themselves and of these by the short ones.
-        stride: Output stride.
-        size: Longer side of the input; None keeps the image's.
-        scales: Further longer sides that fields are averaged over.
-        flip: Whether the mirrored image is averaged in, too.
-    """
-
-    decoder: Decoder
-    rules: str
-    refinements: tuple[int, int, int]
-    stride: int
-    size: int | None
-    scales: tuple[int, ...]
-    flip: bool
-
-    @property
-    def views(self) -> list[tuple[int, int | None, bool]]:
-        """(stride, size, mirrored) of all fields it needs, in the order in which they are merged."""
-        return [(self.stride, side, m) for side in (self.size, *self.scales) for m in (False, True)[: 1 + self.flip]]
-
-    def told(self) -> dict[str, Any]:
-        """What decides the result, as JSON."""
-        return {
-            "rules": self.rules,
-            "decoder": {n: v for n, v in self.decoder.options.items() if n != "engine"},
-            "refinements": list(self.refinements),
-            "views": [list(view) for view in self.views],
-        }
 
 
 class DecoderStudy:
@@ -93,8 +54,7 @@ class DecoderStudy:
         """Read the network and the annotations; nothing is run yet."""
         self.study, self.folder, self._root, self._cache_root = study, folder, root, Path(cache)
         self._weights = weights_path(str(study.weights))
-        self._network, self._metadata = load_network(self._weights)
-        self._stride = self._network.output_stride
+        self._network, metadata = load_network(self._weights)
         self._annotations = str(study.data.get("annotations", ANNOTATIONS))
         self._file = annotation_path(root, study.split, self._annotations)
         people = read_annotations(self._file, self._network.skeleton)
@@ -105,8 +65,7 @@ class DecoderStudy:
         self.about = {"weights_sha256": sha256(self._weights), "data": data_hash, "images": study.max_images}
         self._network_code = {"code": code_hash(*_OF_FIELDS), "versions": versions()}
         self._decoder_code = {"code": code_hash(*_OF_FIELDS, *_OF_PEOPLE), "versions": versions()}
-        self._settings = {cell.name: self._setting(cell) for cell in study.cells()}
-        _refuse_equals(study, self._settings)
+        self._settings = make_settings(study, self._network, decoder_of(metadata, self._weights))
 
     def missing_views(self) -> list[tuple[int, int | None, bool]]:
         """Views of the images that the network must still be run on, as of `Setting.views`."""
@@ -151,44 +110,6 @@ class DecoderStudy:
             found[name] = scorer.read(path, card)
             done(name)
         return found
-
-    def _setting(self, cell: Cell) -> Setting:
-        """What a cell comes to; a level with rules of its own begins with the options of those rules."""
-        merged: dict[str, Any] = dict(self.study.settings)
-        for level in cell.levels:
-            options = {} if "rules" in level.settings else dict(merged.get("decoder") or {})
-            if "rules" in level.settings and "refinements" not in level.settings:
-                merged.pop("refinements", None)
-            merged |= dict(level.settings)
-            merged["decoder"] = options | _mapping(level.settings.get("decoder", {}))
-        try:
-            return self._build(merged)
-        except InputError as error:
-            raise InputError(f"{self.study.path}: {cell.name}: {error}") from None
-
-    def _build(self, merged: Mapping[str, Any]) -> Setting:
-        rules = merged.get("rules", "paper")
-        if rules not in tuple(RULES):
-            raise InputError(f"no rules {rules!r}; there are {', '.join(RULES)}")
-        network = self._network
-        if rules == "paper":
-            decoder: Decoder = decoder_of(self._metadata, self._weights)
-            steps = (network.mid_refinements, network.long_refinements, network.long_short_refinements)
-        else:
-            kind: Any = RULES[rules]
-            decoder, steps = kind(skeleton=network.skeleton, **EVERYBODY), (0, 0, 0)  # they refine as they go
-        size, flip = merged.get("size", 801), merged.get("flip", False)
-        scales, stride = merged.get("scales", []), merged.get("stride", self._stride)
-        if not isinstance(flip, bool):
-            raise InputError(f"flip is {flip!r}; give true or false")
-        if not isinstance(scales, list) or any(type(s) is not int or s < 2 for s in [*scales, size or 2, stride + 1]):
-            raise InputError(f"size {size}, scales {scales}, stride {stride}: give whole numbers of pixels")
-        if scales and (size is None or len({size, *scales}) <= len(scales)):
-            raise InputError(f"scales {scales} must differ from each other and from size, which must be given")
-        self._at(stride)
-        decoder = decoder.with_options(**_mapping(merged.get("decoder") or {}))
-        steps = _steps(merged.get("refinements"), steps)
-        return Setting(decoder, rules, steps, stride, size, tuple(scales), flip)
 
     def _at(self, stride: int) -> PersonLab:
         if stride != self._network.output_stride:
@@ -279,35 +200,3 @@ class DecoderStudy:
 def _mirrored(batches: Iterator[Batch]) -> Iterator[Batch]:
     for batch in batches:
         yield replace(batch, images=batch.images.flip(-1))
-
-
-def _steps(given: Any, otherwise: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Refinement steps: one number for all three kinds, or `{mid: 1, long: 2, long_short: 2}`."""
-    names = ("mid", "long", "long_short")
-    if given is None:
-        return otherwise
-    if isinstance(given, dict) and given.keys() <= set(names):
-        values = [given.get(name, usual) for name, usual in zip(names, otherwise, strict=True)]
-    else:
-        values = [given] * 3
-    if any(type(value) is not int or value < 0 for value in values):
-        raise InputError(f"refinements is {given!r}; give a whole number, or some of {', '.join(names)} with theirs")
-    return values[0], values[1], values[2]
-
-
-def _mapping(given: Any) -> dict[str, Any]:
-    if not isinstance(given, dict):
-        raise InputError(f"decoder is {given!r}; give its options, such as {{expected_oks: false}}")
-    return {str(key): value for key, value in given.items()}
-
-
-def _refuse_equals(study: Study, settings: Mapping[str, Setting]) -> None:
-    """A level that changes nothing is a mistake: its delta would be an exact 0."""
-    seen: dict[str, str] = {}
-    for name, setting in settings.items():
-        told = json.dumps(setting.told(), sort_keys=True)
-        if told in seen:
-            raise InputError(
-                f"{study.path}: {name!r} is the same as {seen[told]!r}; give it another value or leave it out"
-            )
-        seen[told] = name
