@@ -128,7 +128,7 @@ class LocalSweep:
 
     def _run_trial(self, claim: Claim, devices: str | None) -> None:
         """One trial with its retries, to its end or until the sweep stops."""
-        earlier = next(r.seconds for r in self._study.records() if r.trial == claim.trial)
+        earlier = sum(r.seconds for r in self._study.records() if r.trial == claim.trial)
         began = time.monotonic()
         self._running[claim.trial] = began, earlier
         state: State | None = None
@@ -149,7 +149,9 @@ class LocalSweep:
             self._study.release(claim)
             return
         self._study.finish(claim, state, value)
-        self._told(next(r for r in self._study.records() if r.trial == claim.trial))
+        for record in self._study.records():  # none, where another machine has taken it to be lost
+            if record.trial == claim.trial:
+                self._told(record)
 
     def _attempt(self, claim: Claim, devices: str | None) -> tuple[State | None, str | None]:
         """Start a trial once.

@@ -13,9 +13,10 @@ from typing import Any
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.command import trial_command
+from personlab.experiments.sweeps.distributions import dimension, value_of
 from personlab.experiments.sweeps.records import Record
 from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.sweeps.study import dimension, lock_trial, value_of
+from personlab.experiments.sweeps.study import lock_trial
 from personlab.experiments.sweeps.trial import LedgerFollower, TrialProcess, last_line, newest_run, trial_environment
 from personlab.files import write_json
 

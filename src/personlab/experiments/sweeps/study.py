@@ -9,21 +9,20 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from personlab.errors import InputError
-from personlab.experiments.sweeps.parameters import Parameter
+from personlab.experiments.sweeps.distributions import choice, dimension, value_of
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.space import Sweep
+from personlab.experiments.sweeps.storage import open_storage
 
 BEAT_S = 30.0
 """Seconds between the signs of life of a trial, for sweeps on other machines."""
@@ -72,7 +71,7 @@ class SharedStudy:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.sweep, self.folder, self.trials, self._seed = sweep, folder, trials, seed
-        self.storage = _open(storage, folder)
+        self.storage = open_storage(storage, folder)
         maximize = sweep.metric is not None and sweep.metric.maximize
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
         study = optuna.create_study(
@@ -118,9 +117,10 @@ class SharedStudy:
         return [_record(trial) for _, trial in sorted(self._by_number().items())]
 
     def told(self, claim: Claim, **attributes: Any) -> None:
-        """Note attributes of a running trial, such as `seconds`."""
-        for name, value in attributes.items():
-            self.storage.set_trial_user_attr(claim.storage_id, name, value)
+        """Note attributes of a running trial, such as `seconds`; of one taken to be lost they matter no more."""
+        with contextlib.suppress(UpdateFinishedTrialError):
+            for name, value in attributes.items():
+                self.storage.set_trial_user_attr(claim.storage_id, name, value)
 
     def beat(self, claim: Claim) -> None:
         """Give a sign of life."""
@@ -128,7 +128,8 @@ class SharedStudy:
 
     def report(self, claim: Claim, count: int, value: float) -> None:
         """Note the n-th value of the metric."""
-        self.storage.set_trial_intermediate_value(claim.storage_id, count, value)
+        with contextlib.suppress(UpdateFinishedTrialError):
+            self.storage.set_trial_intermediate_value(claim.storage_id, count, value)
 
     def finish(self, claim: Claim, state: State, value: float | None) -> None:
         """Note how a trial ended, and let it go."""
@@ -174,13 +175,13 @@ class SharedStudy:
             return {}, {}
         space = dict(dimension(p, method) for p in parameters)
         if method == "grid":
-            return {name: _text(value) for name, value in self.sweep.combination(number).items()}, space
+            return {name: choice(value) for name, value in self.sweep.combination(number).items()}, space
         shares = self.sweep.draw(self._seed, number)
         params = {}
         for parameter in parameters:
             name, kind = dimension(parameter, method)
             value = shares[parameter.name] if name != parameter.name else parameter.at(shares[parameter.name])
-            params[name] = _text(value) if isinstance(kind, CategoricalDistribution) else value
+            params[name] = choice(value) if isinstance(kind, CategoricalDistribution) else value
         return params, space
 
     def _suggested(self, number: int, storage_id: int) -> dict[str, Any]:
@@ -242,74 +243,6 @@ def lock_trial(folder: Path) -> IO[str] | None:
         file.close()
         return None
     return file
-
-
-def _open(url: str | None, folder: Path) -> BaseStorage:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if url is not None:
-            return RDBStorage(url)
-        journal = folder / "study.journal"
-        lock = JournalFileSymlinkLock(str(journal))
-        _mend(journal, lock)
-        return JournalStorage(JournalFileBackend(str(journal), lock_obj=lock))
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --runs_root") from error
-    except (ImportError, ValueError) as error:
-        told = str(error).strip().split("\n")[0]
-        raise InputError(
-            f"--storage {_without_password(url)}: {told}; give a URL such as postgresql+psycopg://user@host/database, "
-            "and install its driver: pip install 'psycopg[binary]'"
-        ) from error
-    except Exception as error:  # each driver has errors of its own
-        told = str(error).strip().split("\n")[0]
-        raise InputError(f"--storage {_without_password(url)}: cannot be opened ({told}); check the server") from error
-
-
-def _mend(journal: Path, lock: JournalFileSymlinkLock) -> None:
-    """Cut off a last line that a power cut left half written: Optuna would append to it, and read neither."""
-    if not journal.is_file():
-        return
-    while not lock.acquire():
-        time.sleep(0.01)
-    try:
-        content = journal.read_bytes()
-        if content and not content.endswith(b"\n"):
-            os.truncate(journal, content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
-
-
-def _without_password(url: str | None) -> str:
-    head, at, tail = (url or "").rpartition("@")
-    return f"{head.rpartition(':')[0] or head}:***@{tail}" if at and head.count(":") > 1 else f"{head}{at}{tail}"
-
-
-def dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution]:
-    """A parameter as Optuna knows it: by its values where Optuna has the distribution, else by quantiles of it."""
-    if method == "grid" or (parameter.values and not parameter.probabilities):
-        values = parameter.grid() or []
-        return parameter.name, CategoricalDistribution(list(dict.fromkeys(map(_text, values))))
-    if parameter.distribution == "int_uniform":
-        return parameter.name, IntDistribution(int(parameter.low), int(parameter.high))
-    if parameter.distribution == "uniform":
-        return parameter.name, FloatDistribution(parameter.low, parameter.high)
-    if parameter.distribution in ("log_uniform", "log_uniform_values"):
-        return parameter.name, FloatDistribution(parameter.low, parameter.high, log=True)
-    return f"{parameter.name} (quantile)", FloatDistribution(0.0, 1.0)
-
-
-def value_of(parameter: Parameter, params: Mapping[str, Any], method: str) -> Any:
-    """A parameter's value, from what Optuna gave for its `dimension`."""
-    name, kind = dimension(parameter, method)
-    if name != parameter.name:
-        return parameter.at(params[name])
-    return json.loads(params[name]) if isinstance(kind, CategoricalDistribution) else params[name]
-
-
-def _text(value: Any) -> str:
-    # Optuna takes 1, 1.0 and True for the same choice, and no lists.
-    return json.dumps(value)
 
 
 def _hash(content: Any) -> str:
