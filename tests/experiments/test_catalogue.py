@@ -176,6 +176,7 @@ def test_a_run_is_found_by_its_place_its_name_or_the_beginning_of_its_id(tmp_pat
             read_run(wrong, tmp_path)
     with pytest.raises(InputError, match="is no run directory"):
         read_run(tmp_path / "test", tmp_path / "nowhere")
+    assert read_run(tmp_path / "other", tmp_path / "nowhere").path == only
     monkeypatch.chdir(folders["30"])
     assert read_run(".").run_id == "30"
     assert os.path.isabs(read_run(".").path)
