@@ -94,7 +94,9 @@ def _row(result: Row, row: Row) -> Row:
 
 def _augmentation(setting: Row) -> str:
     parts = ["flip"] if setting.get("tta") == "flip" else []
-    return ", ".join([*parts, *(f"and {side}" for side in setting.get("scales", []))]) or "none"
+    sides = [str(side) for side in [setting["size"], *setting.get("scales", [])]]
+    parts += [f"{' and '.join(sides)} px"] if len(sides) > 1 else []
+    return ", ".join(parts) or "none"
 
 
 def _order(row: Row) -> tuple[Any, ...]:
