@@ -112,6 +112,16 @@ def test_predictions_that_do_not_give_the_scores_are_refused(tmp_path: Path, peo
         compared([base, other])
 
 
+def test_predictions_whose_masks_do_not_fit_their_images_are_refused(tmp_path: Path, people: Path) -> None:
+    base, other = make_run(tmp_path, people, "base"), make_run(tmp_path, people, "other")
+    path = predictions_of(read_run(other))
+    assert path is not None
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps([{**found[0], "segmentation": {"size": [9, 9], "counts": "Q3"}}, *found[1:]]))
+    with pytest.raises(InputError, match=r"result 0 .* has size \[9, 9\], the image \["):
+        compared([base, other])
+
+
 def test_unequal_image_sets_are_refused(tmp_path: Path, people: Path) -> None:
     base, other = make_run(tmp_path, people, "base"), make_run(tmp_path, people, "other")
     ids = Judge.of(read_run(base), None, 1).image_ids

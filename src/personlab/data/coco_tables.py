@@ -154,6 +154,12 @@ def ids_of_images(source: str | Path, images: Sequence[Row]) -> NDArray[np.int64
     return ids
 
 
+def sizes_of_images(images: Sequence[Row]) -> dict[int, tuple[int, int]]:
+    """(height, width) of images by id, in pixels; without those that do not tell theirs, which scores do not need."""
+    sizes = {image["id"]: (image.get("height"), image.get("width")) for image in images}
+    return {i: (h, w) for i, (h, w) in sizes.items() if isinstance(h, int) and isinstance(w, int)}
+
+
 def image_of_each(source: str | Path, annotations: Sequence[Row], ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """`(annotation,)` index into `ids` of the image that each annotation is of.
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from personlab.data.coco import annotation_path, read_annotations
+from personlab.data.coco_tables import sizes_of_images
 from personlab.errors import InputError
 from personlab.evaluation.bootstrap import average_precision, draws, resampled_precisions
 from personlab.evaluation.coco_ap import CocoAP, Kind
@@ -114,7 +115,7 @@ class Judge:
         path = predictions_of(run)
         if path is None:
             return None
-        results = read_results(path, self.skeleton.num_keypoints)
+        results = read_results(path, self.skeleton.num_keypoints, sizes_of_images(self.tables["images"]))
         images, known = read_image_set(path, results), set(self.image_ids)
         of_others = {r["image_id"] for r in results} - known if images is None else known ^ set(images.image_ids)
         if of_others:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from personlab.data.coco_tables import read_tables
+from personlab.data.coco_tables import read_tables, sizes_of_images
 from personlab.errors import InputError
 from personlab.evaluation.bootstrap import Matches
 from personlab.evaluation.coco_ap import CocoAP, Kind
@@ -53,7 +53,7 @@ class Scorer:
         Raises:
             InputError: If it cannot be read, or is of images that are not annotated.
         """
-        rows = read_results(results, self._skeleton.num_keypoints)
+        rows = read_results(results, self._skeleton.num_keypoints, sizes_of_images(self._tables["images"]))
         images = read_image_set(results, rows)
         if images is None:
             raise InputError(f"{results}: nothing tells which images it is of; remove it and run it again")
