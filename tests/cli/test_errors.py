@@ -86,9 +86,46 @@ def test_results_of_one_kind_and_of_nobody(root: Path, capsys: pytest.CaptureFix
     assert main(command(root, "poses.json", "--json", "-")) == 0
     assert "segmentation" not in json.loads(capsys.readouterr().out)
     (root / "nobody.json").write_text("[]")
+    (root / "nobody.images.json").write_text(json.dumps({"image_ids": [1, 2]}))
     assert main(command(root, "nobody.json", "--json", "-")) == 0
     report = json.loads(capsys.readouterr().out)
     assert [report[kind]["parts"][-1]["ap_cost"] for kind in ("keypoints", "segmentation")] == [1, 1]
+    (root / "nobody.images.json").write_text(json.dumps({"image_ids": [1, 2], "kinds": ["keypoints"]}))
+    assert main(command(root, "nobody.json", "--json", "-")) == 0
+    assert "segmentation" not in json.loads(capsys.readouterr().out)  # nobody looked for masks
+
+
+def test_where_nothing_tells_the_images_the_results_must_be_of_most(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As for `evaluate --against`; what is assumed is told, and stands in the report."""
+
+    def images_of(*words: str) -> tuple[bool, int]:
+        assert main(command(root, "found.json", "--json", "-", *words)) == 0
+        report = json.loads(capsys.readouterr().out)
+        return report["images_known"], report["without_results"]
+
+    assert main(command(root, "found.json")) == 0
+    assert (
+        "found.json: nothing tells which images it is of; 1 of 2 have no result there and are taken for images where "
+        "nobody was found" in capsys.readouterr().err
+    )
+    assert images_of() == (False, 1)
+    assert images_of("--max_images", "1") == (False, 0)
+    (root / "found.images.json").write_text(json.dumps({"image_ids": [1]}))
+    assert main(command(root, "found.json")) == 0
+    assert "nothing tells" not in capsys.readouterr().err
+    assert images_of() == (True, 0)
+    (root / "found.images.json").unlink()
+    path = root / "annotations" / "person_keypoints_val2017.json"
+    truth = json.loads(path.read_text())
+    truth["images"].append({**truth["images"][0], "id": 3})
+    truth["annotations"].append({**truth["annotations"][0], "id": 9, "image_id": 3})
+    path.write_text(json.dumps(truth))
+    assert main(command(root, "found.json")) == 2
+    error = capsys.readouterr().err
+    assert "found.json: seems to be of fewer images: 2 of the 3 images with people have no result there" in error
+    assert error.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -98,6 +135,12 @@ def test_results_of_one_kind_and_of_nobody(root: Path, capsys: pytest.CaptureFix
         ('[{"image_id": 1, "category_id": 1, "score": 1}]', [], "bad.json: has neither keypoints nor masks"),
         ('[{"image_id": 1, "category_id": 1, "score": 1, "keypoints": [1]}]', [], "keypoints are 1 numbers"),
         (json.dumps([found_pose(pose(FIRST), 0.9, image_id=2)]), ["--max_images", "1"], "result 0 is of image 2"),
+        ("[]", [], "bad.json: is empty, and nothing tells which images it is of; write it by evaluate --results"),
+        (
+            json.dumps([found_pose(pose(FIRST), 0.9) | {"segmentation": {"size": [9, 9], "counts": "Q3"}}]),
+            [],
+            "result 0 (of 1, counted from 0): segmentation: the run-length code has size [9, 9], the image [300, 400]",
+        ),
         ("[]", ["--max_images", "0"], "--max_images must be at least 1"),
         ("[]", ["--split", "test2017"], "test2017"),
         ("[]", ["--confusions", "some"], "confusions"),

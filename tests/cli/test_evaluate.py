@@ -172,6 +172,19 @@ def test_results_that_cannot_be_compared_are_refused_before_images_are_run(
     assert told in refused(synthetic, capsys, results, "--max_images", "1")
 
 
+def test_masks_that_a_companion_promises_and_nobody_has_are_no_difference(
+    synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "poses.json"
+    evaluated(synthetic, tmp_path, "--results", str(results))
+    found = [{k: v for k, v in r.items() if k != "segmentation"} for r in json.loads(results.read_text())]
+    results.write_text(json.dumps(found))
+    told = json.loads((tmp_path / "poses.images.json").read_text())
+    (tmp_path / "poses.images.json").write_text(json.dumps({k: told[k] for k in ("image_ids", "kinds")}))
+    capsys.readouterr()
+    assert "says that segmentation was looked for" in refused(synthetic, capsys, results)
+
+
 def test_masks_alone_do_not_compare_with_poses_alone(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

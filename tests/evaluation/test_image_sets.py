@@ -51,6 +51,10 @@ def test_a_pipe_gets_results_alone(tmp_path: Path) -> None:
         ('{"image_ids": [5, 5]}', "tells no images, expected .*, each once"),
         ('{"image_ids": [1, 2]}', "tells the images of other results than those in .*results.json"),
         ('{"image_ids": [5], "results_sha256": "00"}', "tells the images of other results"),
+        (
+            '{"image_ids": [5], "kinds": ["keypoints", "segmentation"]}',
+            "says that segmentation was looked for, and no result in .*results.json has any",
+        ),
     ],
 )
 def test_a_companion_that_is_none_or_that_of_others_is_told(tmp_path: Path, content: str, told: str) -> None:

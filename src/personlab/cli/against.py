@@ -11,7 +11,7 @@ from personlab.data.coco import CocoAnnotations
 from personlab.errors import InputError
 from personlab.evaluation.bootstrap import Matches, paired_bootstrap
 from personlab.evaluation.coco_ap import CocoAP, Kind
-from personlab.evaluation.image_sets import ImageSet, check_covered, kinds_of, read_image_set
+from personlab.evaluation.image_sets import ImageSet, assume_complete, kinds_of, read_image_set, without_results
 from personlab.evaluation.results import Result, read_results
 
 logger = logging.getLogger("personlab")
@@ -82,16 +82,12 @@ def read_earlier(file: str, metric: CocoAP, annotations: CocoAnnotations, images
     metric.reset()
     if not matches:
         raise InputError(f"{annotations.path}: nobody counts on the images evaluated; evaluate more to compare them")
-    without = len(set(ids) - {r["image_id"] for r in results})
     if told is None:
         first = next(iter(matches.values()))
-        check_covered(file, results, ids, set(first.image_ids[first.truths > 0].tolist()))
-        if without:
-            logger.warning(
-                "%s: nothing tells which images it is of; %d of %d have no result there and are taken for images where "
-                "nobody was found", file, without, len(ids),
-            )  # fmt: skip
-    return Earlier(file, without, told is not None, matches)
+        assumed = assume_complete(file, results, ids, set(first.image_ids[first.truths > 0].tolist()))
+        if assumed:
+            logger.warning(assumed)
+    return Earlier(file, without_results(results, ids), told is not None, matches)
 
 
 def _check_images(file: str, results: list[Result], told: ImageSet | None, ids: list[int], annotations: str) -> None:
@@ -110,7 +106,7 @@ def _check_images(file: str, results: list[Result], told: ImageSet | None, ids: 
                 file, told.annotations,
             )  # fmt: skip
     elif not results:
-        raise InputError(f"{file}: is empty, and nothing tells which images it is of; write it by evaluate --results")
+        assume_complete(file, results, ids, ())  # refuses them
     elif other := {r["image_id"] for r in results} - set(ids):
         raise InputError(f"{file}: has results of image {min(other)}, which is not evaluated here; {mend}")
 

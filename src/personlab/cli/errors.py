@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -10,13 +13,18 @@ from rich.table import Table
 
 from personlab.cli.options import KINDS, add_data_options, make_parser, write_result
 from personlab.data.coco import annotation_path
-from personlab.data.coco_tables import read_tables
+from personlab.data.coco_tables import read_tables, sizes_of_images
 from personlab.errors import InputError
 from personlab.evaluation import KeypointErrors, MaskErrors, keypoint_errors, mask_errors, read_results
-from personlab.evaluation.image_sets import read_image_set
+from personlab.evaluation.coco_ap import Kind
+from personlab.evaluation.error_cases import read_cases
+from personlab.evaluation.image_sets import assume_complete, kinds_of, read_image_set, without_results
+from personlab.evaluation.results import Result
 from personlab.experiments.provenance import provenance
 from personlab.files import sha256
 from personlab.skeleton import COCO, Skeleton
+
+logger = logging.getLogger("personlab")
 
 _TITLES = {"keypoints": "keypoints", "segmentation": "masks"}
 
@@ -28,21 +36,27 @@ def run(words: list[str]) -> int:
         raise InputError(f"errors: --max_images must be at least 1, got {options.max_images}")
     path = annotation_path(options.data.root, options.split, options.data.annotations)
     skeleton = Skeleton.from_file(options.data.skeleton) if options.data.skeleton else COCO
-    results = read_results(options.results, skeleton.num_keypoints)
+    tables = read_tables(path)
+    results = read_results(options.results, skeleton.num_keypoints, sizes_of_images(tables["images"]))
     images = read_image_set(options.results, results)  # people on images that nobody looked at are not missing
-    ids = None if images is None else list(images.image_ids)
+    ids = [image["id"] for image in tables["images"]] if images is None else list(images.image_ids)
     if options.max_images is not None:
-        first = [image["id"] for image in read_tables(path)["images"][: options.max_images]]
-        ids = first if ids is None else [image for image in first if image in ids]
-    kinds = [kind for kind in KINDS if not results or any(kind in result for result in results)]
-    if not kinds:
+        first = [image["id"] for image in tables["images"][: options.max_images]]
+        ids = [image for image in first if image in ids]
+    kinds: Sequence[str] = kinds_of(results)
+    if not results:
+        kinds = images.kinds if images is not None and images.kinds else KINDS
+    elif not kinds:
         raise InputError(
             f"{options.results}: has neither keypoints nor masks (segmentation) of anybody; write it again"
         )
+    if images is None:
+        _assume(options, path, results, skeleton, ids, "keypoints" if "keypoints" in kinds else "segmentation")
     report: dict[str, Any] = provenance(shlex.join(["personlab", *words]))
     report |= {"results": options.results, "results_sha256": sha256(options.results), "split": options.split}
     report |= {"skeleton": skeleton.name, "confusions": options.confusions}
     report["only_with_keypoints"] = options.only_with_keypoints
+    report |= {"images_known": images is not None, "without_results": without_results(results, ids)}
     if "keypoints" in kinds:
         poses = keypoint_errors(path, results, skeleton, ids, options.confusions, options.results)
         _tell("keypoints", poses)
@@ -53,6 +67,16 @@ def run(words: list[str]) -> int:
         report["segmentation"] = masks.to_json()
     write_result(report, options.json)
     return 0
+
+
+def _assume(
+    options: Any, annotations: Path, results: Sequence[Result], skeleton: Skeleton, ids: Sequence[int], kind: Kind
+) -> None:
+    """Tell what is assumed of results that nothing tells the images of, as `evaluate --against` does."""
+    cases = read_cases(annotations, results, kind, skeleton, ids, options.only_with_keypoints, options.results)
+    people = {image for image, case in zip(sorted(ids), cases, strict=True) if case.counted.any()}
+    if assumed := assume_complete(options.results, results, ids, people):
+        logger.warning(assumed)
 
 
 def _parser() -> Any:

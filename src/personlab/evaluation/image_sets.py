@@ -71,7 +71,8 @@ def read_image_set(path: str | Path, results: Sequence[Result]) -> ImageSet | No
         None if nothing tells.
 
     Raises:
-        InputError: If the companion is none, or that of other results.
+        InputError: If the companion is none, that of other results, or says that there are masks or keypoints where
+            there are none: a comparison would take them for people who were not found.
     """
     beside = companion(path)
     if not beside.is_file():
@@ -86,8 +87,50 @@ def read_image_set(path: str | Path, results: Sequence[Result]) -> ImageSet | No
     of_others = not {r["image_id"] for r in results} <= set(ids)
     if of_others or content.get("results_sha256") not in (None, sha256(path)):
         raise InputError(f"{beside}: tells the images of other results than those in {path}; {_AGAIN}")
+    lacking = [str(kind) for kind in kinds if kind not in kinds_of(results)] if results else []
+    if lacking:
+        raise InputError(
+            f"{beside}: says that {' and '.join(lacking)} was looked for, and no result in {path} has any; {_AGAIN}"
+        )
     told = {name: str(content[name]) for name in ("split", "annotations", "annotations_sha256") if content.get(name)}
     return ImageSet(tuple(ids), tuple(map(str, kinds)), **told)
+
+
+def assume_complete(
+    path: str | Path, results: Sequence[Result], image_ids: Sequence[int], people: Collection[int]
+) -> str | None:
+    """What is taken for granted where nothing tells which images a file of results is of: that it is of all of them.
+
+    Args:
+        path: The file of results.
+        results: Its content.
+        image_ids: The images evaluated, in order.
+        people: Those of them that have people who count.
+
+    Returns:
+        One line to tell; None if all images have results.
+
+    Raises:
+        InputError: If the file is empty or covers too little, see `check_covered`.
+    """
+    if not results:
+        raise InputError(
+            f"{path}: is empty, and nothing tells which images it is of; write it by evaluate --results, or list them "
+            f'in {companion(path).name} beside it: {{"image_ids": [1, 2]}}'
+        )
+    check_covered(path, results, image_ids, people)
+    without = without_results(results, image_ids)
+    if not without:
+        return None
+    return (
+        f"{path}: nothing tells which images it is of; {without} of {len(image_ids)} have no result there and are "
+        "taken for images where nobody was found"
+    )
+
+
+def without_results(results: Sequence[Result], image_ids: Sequence[int]) -> int:
+    """How many images have no result."""
+    return len(set(image_ids) - {r["image_id"] for r in results})
 
 
 def check_covered(
