@@ -53,6 +53,8 @@ def test_what_is_no_results_file_is_refused(tmp_path, text) -> None:
 MASK = {"size": [3, 4], "counts": coco_mask.encode(np.asfortranarray(np.eye(3, 4, dtype=np.uint8)))["counts"].decode()}
 GOOD = {"image_id": 7, "category_id": 1, "score": 0.5, "keypoints": [1.5, 2, 0.5, 0, 0, 0], "segmentation": MASK}
 
+NOTHING = {"image_id": 7, "category_id": 1, "score": 0.5}
+
 
 def read(folder: Path, results: object, num_keypoints: int | None = 2) -> list[dict[str, Any]]:
     path = folder / "some.json"
@@ -63,12 +65,26 @@ def read(folder: Path, results: object, num_keypoints: int | None = 2) -> list[d
 def test_good_results_come_as_they_are(tmp_path) -> None:
     others = [
         GOOD | {"bbox": [1, 2, 3, 4], "score": 1},
-        {name: GOOD[name] for name in ("image_id", "category_id", "score")},
+        NOTHING | {"category_id": 3, "bbox": [1, 2, 3, 4]},  # a car, of which nobody wants more
+        {name: value for name, value in GOOD.items() if name != "segmentation"},
+        {name: value for name, value in GOOD.items() if name != "keypoints"},
         GOOD | {"image_id": 8, "segmentation": MASK},  # an image of a size that nobody knows
     ]
     assert read(tmp_path, [GOOD, *others]) == [GOOD, *others]
     assert read(tmp_path, [GOOD | {"keypoints": [1, 2, 3]}], None)[0]["keypoints"] == [1, 2, 3]
     assert read(tmp_path, []) == []
+    assert read(tmp_path, [NOTHING, NOTHING]) == [NOTHING, NOTHING]  # boxes, as a detector gives them
+
+
+@pytest.mark.parametrize("kind", ["keypoints", "segmentation"])
+def test_a_result_of_nothing_among_others_is_damaged(tmp_path, kind) -> None:
+    """Nobody would see that a person is gone."""
+    other = NOTHING | {kind: GOOD[kind]}
+    told = (
+        rf"result 1 \(of 3, counted from 0\): has neither keypoints nor segmentation, others of category 1 have {kind}"
+    )
+    with pytest.raises(InputError, match=rf"some\.json: {told}; write the results again, or leave it out"):
+        read(tmp_path, [other, NOTHING, other])
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,8 @@ def read_results(
     Raises:
         InputError: If it is no list of results, or one of them has no whole `image_id` and `category_id`, no finite
             `score`, `keypoints` that are not x, y and score of each, or a `segmentation` that is no compressed
-            run-length code of its image.
+            run-length code of its image; or has neither of these, while others of its category do: it would be passed
+            over, and nobody would know.
     """
     mend = "give one as evaluate --results writes it"
     try:
@@ -87,7 +88,23 @@ def read_results(
             _check(result, num_keypoints, image_sizes or {})
         except ValueError as error:
             raise InputError(f"{path}: result {n} (of {len(results)}, counted from 0): {error}") from None
+    _check_none_is_empty(path, results)
     return results
+
+
+def _check_none_is_empty(path: str | Path, results: list[Result]) -> None:
+    """Refuse a result without keypoints and mask among others that have some."""
+    has: dict[int, set[str]] = {}
+    for result in results:
+        has.setdefault(result["category_id"], set()).update({"keypoints", "segmentation"} & result.keys())
+    for n, result in enumerate(results):
+        category = result["category_id"]
+        if has[category] and not has[category] & result.keys():
+            raise InputError(
+                f"{path}: result {n} (of {len(results)}, counted from 0): has neither keypoints nor segmentation, "
+                f"others of category {category} have {' and '.join(sorted(has[category]))}; write the results again, "
+                "or leave it out"
+            )
 
 
 def _check(result: Any, num_keypoints: int | None, image_sizes: Mapping[int, tuple[int, int]]) -> None:
