@@ -62,7 +62,9 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path, where: str) -> N
         write_json(tmp_path / where, {})
 
 
-@pytest.mark.parametrize("where", ["new.json", "a/b/new.json", "old.json", "link", "dangling", "pipe", "a/../new.json"])
+@pytest.mark.parametrize(
+    "where", ["new.json", "a/b/new.json", "old.json", "link", "dangling", "pipe", "a/../new.json", "n" * 240]
+)
 def test_what_can_be_written_is_found_writable_and_left_alone(tmp_path: Path, where: str) -> None:
     (tmp_path / "old.json").write_text("old")
     (tmp_path / "link").symlink_to(tmp_path / "old.json")
@@ -77,7 +79,19 @@ def test_what_can_be_written_is_found_writable_and_left_alone(tmp_path: Path, wh
 
 
 @pytest.mark.parametrize(
-    "where", ["file/x.json", "file/a/x.json", "folder", "link", "circle", "/proc/x.json", "n" * 300]
+    "where",
+    [
+        "file/x.json",
+        "file/a/x.json",
+        "folder",
+        "link",
+        "circle",
+        "/proc/x.json",
+        "n" * 300,
+        "n" * 250,
+        "ä" * 125,
+        "a/" + "n" * 256 + "/b/x.json",
+    ],
 )
 def test_what_cannot_be_written_is_told_before(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("")

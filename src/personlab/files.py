@@ -54,7 +54,8 @@ def check_writable(path: str | Path, mend: str = "choose another place") -> None
         mend: What to do about it, for the error.
 
     Raises:
-        InputError: If it is a folder, or its folder is none, cannot be made or cannot be written.
+        InputError: If it is a folder, or its folder is none, cannot be made or cannot be written, or a name is longer
+            than the file system takes, with the mark of an unfinished file.
     """
     path = Path(path)
     try:
@@ -64,9 +65,12 @@ def check_writable(path: str | Path, mend: str = "choose another place") -> None
             if not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             return
-        folder = path.resolve().parent
+        target = path.resolve()
+        folder, names = target.parent, [_unfinished(target).name]
         while not os.path.lexists(folder):
-            folder = folder.parent
+            folder, names = folder.parent, [*names, folder.name]
+        if max(len(os.fsencode(name)) for name in names) > os.pathconf(folder, "PC_NAME_MAX"):
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"x")
     except (OSError, RuntimeError) as error:
@@ -94,8 +98,13 @@ def _unwritable(path: Path, error: OSError | RuntimeError, mend: str) -> InputEr
     return InputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); {mend}")
 
 
+def _unfinished(path: Path) -> Path:
+    """Where a file is written until it is whole."""
+    return path.with_name(f".{path.name}.{os.getpid()}.part")
+
+
 def _replace(path: Path, content: bytes, lasting: bool) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = _unfinished(path)
     try:
         with unfinished.open("wb") as file:
             file.write(content)

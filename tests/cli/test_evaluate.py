@@ -172,6 +172,12 @@ def test_results_that_cannot_be_compared_are_refused_before_images_are_run(
     assert told in refused(synthetic, capsys, results, "--max_images", "1")
 
 
+def test_results_of_no_name_are_not_taken_for_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--data.root", "nowhere", "--against", ""]) == 2
+    told = "--against is empty; give it a file of results, or leave it out"
+    assert capsys.readouterr().err == f"personlab: error: {told}\n"
+
+
 def test_masks_that_a_companion_promises_and_nobody_has_are_no_difference(
     synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

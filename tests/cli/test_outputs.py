@@ -81,7 +81,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("x")
-    for output in ("file/below/x.png", "."):
+    for output in ("file/below/x.png", ".", "n" * 250):
         assert main([*words, option, output]) == 2
         told = capsys.readouterr().err
         name = {"-o": "--output"}.get(option, option)
@@ -89,6 +89,33 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(
         assert f"; give another {name}" in told
         assert told.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [pytest.param(words, option, id=f"{name} {option}") for name, (words, all_) in COMMANDS.items() for option in all_],
+)
+def test_an_output_of_no_name_is_told_and_only_json_goes_to_standard_output(
+    tmp_path, monkeypatch, capsys, words, option
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name = {"-o": "--output"}.get(option, option)
+    assert main([*words, option, ""]) == 2
+    told = f"{name} is empty; give it a file" + (", or - for standard output" if option == "--json" else "")
+    assert capsys.readouterr().err == f"personlab: error: {told}\n"
+    if option != "--json":
+        assert main([*words, option, "-"]) == 2
+        told = f"{name} - names no file, and only --json can go to standard output; give it a file"
+        assert capsys.readouterr().err == f"personlab: error: {told}\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_companion_whose_name_is_too_long_is_told_before(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *DATA, "--results", "n" * 233 + ".json"]) == 2
+    error = capsys.readouterr().err
+    assert "n.images.json: cannot be written (File name too long); give another --results" in error
+    assert error.count("\n") == 1
 
 
 def test_results_never_replace_what_they_are_scored_against(synthetic, tmp_path, capsys) -> None:

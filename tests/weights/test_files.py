@@ -152,6 +152,10 @@ def test_noise_and_other_kinds_of_file(tmp_path: Path) -> None:
     (tmp_path / "image.jpg").write_bytes(b"\xff\xd8")
     with pytest.raises(InputError, match=r"image\.jpg: not a weight file"):
         load_weights(tmp_path / "image.jpg")
+    for name, mend in (("a.SAFETENSORS", r"a\.safetensors"), ("b.ONNX", r"b\.onnx"), ("c.Pth", r"c\.pth")):
+        (tmp_path / name).write_bytes(b"x")
+        with pytest.raises(InputError, match=rf"{name}: .* small letters; rename it to {mend}$"):
+            load_weights(tmp_path / name)
     for content in ([1, 2], {"epoch": 3}, {}, torch.ones(2)):
         torch.save(content, tmp_path / "other.pt")
         with pytest.raises(InputError, match=r"other\.pt: holds no tensors by name"):

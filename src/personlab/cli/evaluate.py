@@ -61,7 +61,9 @@ def run(words: list[str]) -> int:
 
 
 def _check_places(options: Any) -> None:
-    """Refuse to write over the annotations, or twice into one place."""
+    """Refuse to write over the annotations, or twice into one place, and to compare with nothing."""
+    if options.against == "":
+        raise InputError("--against is empty; give it a file of results, or leave it out")
     annotations = annotation_path(options.data.root, options.split, options.data.annotations)
     outputs = {name: path for name in ("results", "json") if (path := getattr(options, name)) not in (None, "-")}
     if options.results:

@@ -84,12 +84,17 @@ def check_output(path: str | None, option: str) -> None:
     """Refuse a file that could not be written.
 
     Args:
-        path: What an option was given; None and `-`, the standard output, are no file.
+        path: What an option was given; None is no file, nor is `-`, the standard output, which `--json` alone knows.
         option: Its name, for the error.
 
     Raises:
         InputError: If so.
     """
+    to_output = option == "--json"
+    if path == "":
+        raise InputError(f"{option} is empty; give it a file{', or - for standard output' * to_output}")
+    if path == "-" and not to_output:
+        raise InputError(f"{option} - names no file, and only --json can go to standard output; give it a file")
     if path not in (None, "-"):
         check_writable(str(path), f"give another {option}")
 

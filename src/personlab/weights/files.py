@@ -137,7 +137,11 @@ def check_weight_file(path: str | Path) -> None:
             f"{path}: an ONNX file is for predict, evaluate and data impute only; here, give the .safetensors that it "
             "was exported from"
         )
-    if path.suffix not in (".safetensors", *PYTORCH_SUFFIXES):
+    known = (".safetensors", *PYTORCH_SUFFIXES)
+    if path.suffix not in known and path.suffix.lower() in (ONNX_SUFFIX, *known):
+        lower = path.with_suffix(path.suffix.lower()).name
+        raise InputError(f"{path}: endings of weight files are in small letters; rename it to {lower}")
+    if path.suffix not in known:
         raise InputError(f"{path}: not a weight file, give .safetensors or one of {', '.join(PYTORCH_SUFFIXES)}")
 
 
