@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,25 @@ def synthetic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("synthetic")
     generate(root, train_images=12, val_images=5, size=257, seed=5, processes=1)
     return root
+
+
+@pytest.fixture
+def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Three commits, oldest first, of a git checkout in `tmp_path / "source"` that the code seems to run from."""
+    from personlab.experiments import provenance
+
+    tree = tmp_path / "source"
+    (tree / "package").mkdir(parents=True)
+
+    def git(*words: str) -> str:
+        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org", "-c", "commit.gpgsign=false"]
+        done = subprocess.run(["git", *identity, *words], cwd=tree, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    git("init", "-q")
+    found = []
+    for n in range(3):
+        git("commit", "--allow-empty", "-q", "-m", f"change {n}")
+        found.append(git("rev-parse", "HEAD"))
+    monkeypatch.setattr(provenance, "__file__", str(tree / "package" / "provenance.py"))
+    return found

@@ -205,17 +205,14 @@ def test_options_that_a_resumed_run_had_anew_are_told(tmp_path, capsys):
     assert "when resumed (config-resumed-1.yaml) trainer.max_steps was 9, not 4" in warnings
 
 
-def test_other_code_is_to_be_checked_out_first(tmp_path, capsys):
-    folder = write_run(tmp_path, "1", git={"commit": "a" * 40, "dirty": False})
-    words, warnings, checkout = reproduced(capsys, folder)
-    assert checkout is not None
-    assert checkout.endswith(f"checkout {'a' * 40}")
-    assert any(f"the run's is {'a' * 12}" in warning for warning in warnings)
-    assert words[0] == "fit"
-    same = write_run(tmp_path, "2", git=git_state())
-    assert reproduced(capsys, same)[2] is None
-    evil = write_run(tmp_path, "3", git={"commit": "; rm -rf x", "dirty": False})
-    assert reproduced(capsys, evil)[2] is None
+def test_other_code_is_to_be_checked_out_first(tmp_path, capsys, commits):
+    folder = write_run(tmp_path / "runs", "1", git={"commit": commits[0], "dirty": False})
+    lines = told(capsys, "reproduce", folder).splitlines()
+    assert lines[0] == f"git -C {tmp_path / 'source'} checkout {commits[0]}"
+    assert lines[1].startswith("personlab fit ")
+    for n, same_or_none in enumerate((commits[2], "a" * 40, "; rm -rf x", "--output=x")):
+        other = write_run(tmp_path / "runs", f"other{n}", git={"commit": same_or_none, "dirty": False})
+        assert reproduced(capsys, other)[2] is None
 
 
 def test_without_its_config_a_run_has_its_command_line(tmp_path, capsys):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
 
 import pytest
 
-from personlab.experiments import provenance
 from personlab.experiments.catalogue import read_run
 from personlab.experiments.run_diff import diff_runs
 from tests.experiments.run_files import COMMITS, scores, write_run
@@ -47,8 +45,31 @@ def test_each_difference_stands_in_its_group_alone(tmp_path, b, group, name, val
 def test_what_a_run_does_not_tell_is_not_called_the_same(tmp_path):
     groups = differences(tmp_path, versions=None, devices=None, batch=None, data_hash={})
     assert groups["environment"].notes == ("run b does not tell its environment",)
-    assert groups["data"].notes[0] == "run b does not tell its data hash"
-    assert "other data" in groups["scores"].notes[0]
+    assert groups["data"].notes == ("run b does not tell its data hash",)
+    assert groups["scores"].notes == ("whether the scores are of the same data is not known",)
+
+
+def test_data_of_unknown_hash_are_not_called_the_same_beside_known_weights(tmp_path):
+    weights = {"weights_hash": {"ckpt_path": "x"}}
+    a, b = (read_run(write_run(tmp_path, name, data_hash={}, **weights)) for name in "ab")
+    groups = diff_runs(a, b)
+    assert groups["data"].notes == ("neither run tells its data hash",)
+    assert groups["scores"].notes == ("whether the scores are of the same data is not known",)
+    other = read_run(write_run(tmp_path, "c", weights_hash={"ckpt_path": "y"}))
+    found = diff_runs(a, other)["data"]
+    assert found.notes == ("run a does not tell its data hash",)
+    assert found.differs == {"weights_hash.ckpt_path": ("x", "y")}
+
+
+def test_scores_of_other_data_are_marked(tmp_path):
+    groups = differences(tmp_path, data_hash={"train": "t", "val": "x"})
+    assert groups["scores"].notes == ("they are of other data: scores must not be compared",)
+
+
+def test_places_that_differ_are_named_beside_the_settings(tmp_path):
+    groups = differences(tmp_path, options={"data__root": "elsewhere", "run__name": "other", "data__batch_size": 4})
+    assert groups["config"].differs == {"data.batch_size": (8, 4)}
+    assert groups["config"].notes == ("what decides no result differs: data.root, run.name",)
 
 
 def test_scores_that_must_not_be_compared_are_marked(tmp_path):
@@ -63,28 +84,16 @@ def test_changes_of_data_at_a_resumption_are_told(tmp_path):
     assert groups["data"].notes == ("b went on with other data hash",)
 
 
-def test_commits_between_are_told_where_the_repository_has_them(tmp_path, monkeypatch):
-    def git(*words: str) -> str:
-        identity = ["-c", "user.name=x", "-c", "user.email=x@example.org"]
-        return subprocess.run(
-            ["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True, text=True
-        ).stdout.strip()
-
-    git("init", "-q")
-    commits = []
-    for n in range(3):
-        git("commit", "--allow-empty", "-q", "-m", f"change {n}")
-        commits.append(git("rev-parse", "HEAD"))
-    (tmp_path / "source").mkdir()
-    monkeypatch.setattr(provenance, "__file__", str(tmp_path / "source" / "x.py"))
+def test_commits_between_are_told_where_the_repository_has_them(tmp_path, commits):
     a = read_run(write_run(tmp_path, "a", git={"commit": commits[0], "dirty": False}))
     b = read_run(write_run(tmp_path, "b", git={"commit": commits[2], "dirty": False}))
     told = diff_runs(a, b)["code"].commits
     assert told is not None
     assert [line.split(" ", 1)[1] for line in told["a..b"]] == ["change 2", "change 1"]
     assert told["b..a"] == []
-    unknown = diff_runs(a, read_run(write_run(tmp_path, "c", git={"commit": COMMITS[1], "dirty": False})))["code"]
-    assert unknown.commits is None
-    assert "does not have both commits" in unknown.notes[0]
-    assert provenance.commits_between("--output=x", commits[0]) is None
-    assert not (tmp_path / "source" / "x").exists()
+    for n, strange in enumerate((COMMITS[1], "--output=x")):
+        run = read_run(write_run(tmp_path, f"strange{n}", git={"commit": strange, "dirty": False}))
+        unknown = diff_runs(a, run)["code"]
+        assert unknown.commits is None
+        assert unknown.notes == ("the repository is not here, or does not have both commits",)
+    assert not list(tmp_path.rglob("x"))

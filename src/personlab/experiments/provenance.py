@@ -110,6 +110,11 @@ def commits_between(first: str, last: str) -> list[str] | None:
     return None if told is None else told.splitlines()
 
 
+def has_commit(commit: str) -> bool:
+    """Whether the git checkout that the code runs from has a commit, by all its hexadecimal digits or the first."""
+    return bool(re.fullmatch(r"[0-9a-f]{7,64}", commit)) and _git("cat-file", "-t", commit) == "commit"
+
+
 def _git(*words: str) -> str | None:
     """What git tells of the source tree, None if it fails."""
     here = Path(__file__).resolve().parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shlex
@@ -15,7 +16,7 @@ import torch
 from personlab.errors import InputError
 from personlab.experiments.catalogue import read_mapping
 from personlab.experiments.inputs import CHECKPOINT, INITIAL_WEIGHTS, data_hashes, weights_hashes
-from personlab.experiments.provenance import git_state, source_tree, versions
+from personlab.experiments.provenance import git_state, has_commit, source_tree, versions
 from personlab.experiments.record import COMMANDS, Run
 from personlab.experiments.runs import describe_devices
 from personlab.experiments.settings import flat, settings_of
@@ -77,7 +78,8 @@ def reproduce(run: Run, extra: Sequence[str] = ()) -> Reproduction:
     words = (run.command, "--config", str(run.directory.config), *options, *extra)
     given = values | {name: value for name in (_ROOT, _SKELETON, INITIAL_WEIGHTS, CHECKPOINT) if (
         value := _given(words, name)) is not None}  # fmt: skip
-    warnings += _end(run) + _seeding(run) + _resumption(run) + _batch(run) + _data(run, given) + _weights(run, given)
+    warnings += _config(run) + _end(run)
+    warnings += _seeding(run) + _resumption(run) + _batch(run) + _data(run, given) + _weights(run, given)
     return Reproduction(words, checkout, tuple(warnings))
 
 
@@ -125,13 +127,15 @@ def _code(run: Run) -> tuple[tuple[str, ...] | None, list[str]]:
     if here["commit"] == run.commit:
         return None, warnings
     warnings.append(f"the code here is commit {here['commit'][:12]}, the run's is {run.commit[:12]}")
+    if not has_commit(run.commit):
+        return None, [*warnings, f"commit {run.commit[:12]} is not in {tree}: fetch it, then check it out"]
     return ("git", "-C", str(tree), "checkout", run.commit), warnings
 
 
 def _environment(run: Run) -> list[str]:
     here, there = versions(), run.section("versions")
     names = [name for name in sorted(here.keys() | there.keys()) if here.get(name) != there.get(name)]
-    warnings = [f"{name} is {here.get(name, 'not here')} here, was {there.get(name, 'not there')}" for name in names]
+    warnings = [f"{name} is {here.get(name, 'missing')} here, was {there.get(name, 'missing')}" for name in names]
     trainer = run.config.get("trainer")
     accelerator = trainer.get("accelerator") if isinstance(trainer, dict) else None
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
@@ -139,6 +143,13 @@ def _environment(run: Run) -> list[str]:
     if run.card and run.card.get("devices") != devices:
         warnings.append(f"it ran on {run.card.get('devices')}; here is {devices}: last bits may differ")
     return warnings if run.card else []
+
+
+def _config(run: Run) -> list[str]:
+    """Whether the config that the command names is the one that the run wrote."""
+    now = hashlib.sha256(run.directory.config.read_bytes()).hexdigest()[:16]
+    changed = run.card.get("config_hash") not in (None, now)
+    return ["config.yaml is not as the run wrote it: somebody changed it"] if changed else []
 
 
 def _end(run: Run) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from personlab.experiments.provenance import commits_between
 from personlab.experiments.record import Run
-from personlab.experiments.settings import flat
+from personlab.experiments.settings import differing, flat
 
 _SEED = "seed_everything"
 _KINDS = ("keypoints", "segmentation")
@@ -45,7 +45,7 @@ def diff_runs(a: Run, b: Run) -> dict[str, Group]:
     return {
         "config": _config(a, b),
         "code": _code(a, b),
-        "data": _recorded(a, b, "data_hash", "weights_hash"),
+        "data": _data(a, b),
         "environment": _environment(a, b),
         "seed": _group([{"seed": run.card.get("seed")} for run in (a, b)], "seed"),
         "batch": _recorded(a, b, "batch"),
@@ -70,6 +70,10 @@ def _config(a: Run, b: Run) -> Group:
     for letter, run in (("a", a), ("b", b)):
         told = "; ".join(fault for fault in run.faults if fault.startswith("config.yaml"))
         notes += [f"{letter}: {told}"] if told else []
+    if a.config and b.config:
+        whole, decisive = [flat(run.config) for run in (a, b)], {_SEED, *settings[0], *settings[1]}
+        besides = [name for name in differing(whole) if name not in decisive]
+        notes += [f"what decides no result differs: {', '.join(besides)}"] if besides else []
     return _group(settings, "config", notes)
 
 
@@ -90,22 +94,23 @@ def _code(a: Run, b: Run) -> Group:
     return Group(found.differs, found.notes, told)
 
 
-def _recorded(a: Run, b: Run, *sections: str) -> Group:
-    """Parts of the card, under their own names where there are several."""
-    told = []
-    for run in (a, b):
-        parts = {name: run.section(name) for name in sections}
-        told.append(flat(parts if len(sections) > 1 else parts[sections[0]]))
-    notes = []
-    for letter, run in (("a", a), ("b", b)):
-        for part in run.resumed:
-            changed = [name.replace("_", " ") for name in sections if _changed(run, part, name)]
-            notes += [f"{letter} went on with other {name}" for name in changed]
-    return _group(told, sections[0].replace("_", " "), list(dict.fromkeys(notes)))
+def _data(a: Run, b: Run) -> Group:
+    """Data by its hashes, and weight files by theirs; what a run does not tell of the one it may tell of the other."""
+    data = _recorded(a, b, "data_hash")
+    told = [flat({"weights_hash": run.section("weights_hash")}) for run in (a, b)]
+    weights = {name: (told[0].get(name), told[1].get(name)) for name in differing(told)}
+    return Group({f"data_hash.{name}": pair for name, pair in data.differs.items()} | weights, data.notes)
 
 
-def _changed(run: Run, part: Mapping[str, Any], name: str) -> bool:
-    return part.get(name) is not None and part[name] != run.card.get(name)
+def _recorded(a: Run, b: Run, section: str) -> Group:
+    """A part of the card that is noted again when a run goes on."""
+    what = section.replace("_", " ")
+    notes = [
+        f"{letter} went on with other {what}"
+        for letter, run in (("a", a), ("b", b))
+        if any(part.get(section) not in (None, run.card.get(section)) for part in run.resumed)
+    ]
+    return _group([flat(run.section(section)) for run in (a, b)], what, notes)
 
 
 def _environment(a: Run, b: Run) -> Group:
@@ -128,7 +133,9 @@ def unlike_evaluations(a: Run, b: Run) -> list[str]:
         return []
     reasons = []
     hashes = [_scored_data(run) for run in (a, b)]
-    if hashes[0] != hashes[1]:
+    if None in hashes:
+        reasons.append("whether the scores are of the same data is not known")
+    elif hashes[0] != hashes[1]:
         reasons.append("they are of other data: scores must not be compared")
     for name, missing in (("images", None), ("only_with_keypoints", False), ("weights", None)):
         one, two = (run.evaluation.get(name, missing) for run in (a, b) if run.evaluation)
