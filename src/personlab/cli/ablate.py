@@ -24,7 +24,7 @@ from personlab.experiments.ablation.table import Found, markdown, table_rows
 from personlab.experiments.ablation.trained import collect
 from personlab.experiments.lock import RunLock
 from personlab.experiments.provenance import provenance
-from personlab.experiments.sweeps.trial import device_slices
+from personlab.experiments.trials.process import device_slices
 from personlab.files import check_writable, write_atomically, write_json
 
 logger = logging.getLogger("personlab")

@@ -21,7 +21,7 @@ from personlab.experiments.sweeps.local import Budget, LocalSweep
 from personlab.experiments.sweeps.records import Record, best_of, summarise
 from personlab.experiments.sweeps.space import Sweep, read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
-from personlab.experiments.sweeps.trial import device_slices
+from personlab.experiments.trials.process import device_slices
 from personlab.files import write_json
 
 logger = logging.getLogger("personlab")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from personlab.cli.trainer import _loggers
 from personlab.errors import InputError
-from personlab.experiments import RunDirectory
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.space import Hyperband, Metric, read_sweep
-from personlab.experiments.sweeps.trial import LedgerFollower, device_slices, trial_environment
+from personlab.experiments.sweeps.trial import LedgerFollower
 from tests.experiments.sweeps.conftest import Write
 
 HISTORIES = st.lists(st.floats(-10, 10), max_size=12)
@@ -99,40 +96,3 @@ def test_arguments_as_json_and_what_fit_is_given(write_sweep: Write) -> None:
     assert told == GIVEN | {"run.root": "runs", "run.name": "t", "resume": "auto"}
     with pytest.raises(InputError, match=r"command: no macro \$\{arguments\}"):
         trial_command(read_sweep(write_sweep(command=["${arguments}"])), GIVEN, Path("runs"), "t")
-
-
-def test_devices_are_sliced() -> None:
-    assert device_slices(2, 0) == [None, None]
-    assert device_slices(2, 2, count=4, visible=None) == ["0,1", "2,3"] or os.environ.get("CUDA_VISIBLE_DEVICES")
-    assert device_slices(2, 1, visible="7, 3,GPU-1") == ["7", "3"]
-    with pytest.raises(InputError, match="3 workers of 2 devices need 6, and 4 are visible"):
-        device_slices(3, 2, visible="0,1,2,3")
-
-
-def test_a_trial_does_not_see_the_launch_of_its_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID", "MASTER_PORT"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.delenv("WANDB_PROJECT", raising=False)
-    found = trial_environment("3", workers=1000)
-    assert not {"WANDB_RUN_GROUP", "WANDB_PROJECT"} & found.keys()
-    assert not {"SLURM_JOB_ID", "RANK", "TORCHELASTIC_RUN_ID"} & found.keys()
-    assert found["MASTER_PORT"] != "1"
-    assert found["OMP_NUM_THREADS"] == "1"
-    assert found["CUDA_VISIBLE_DEVICES"] == "3"
-    assert found["PATH"].startswith(str(Path(sys.executable).parent))
-
-
-def test_the_trials_of_a_sweep_are_one_group_at_wandb(
-    write_sweep: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.delenv("WANDB_PROJECT", raising=False)
-    found = trial_environment(None, 1, read_sweep(write_sweep("rates")))
-    assert (found["WANDB_RUN_GROUP"], found["WANDB_PROJECT"]) == ("rates", "rates")
-    assert "WANDB_ENTITY" not in found
-    found = trial_environment(None, 1, read_sweep(write_sweep("rates", project="poses", entity="us")))
-    assert (found["WANDB_PROJECT"], found["WANDB_ENTITY"]) == ("poses", "us")
-    run = RunDirectory(tmp_path / "trial-0001" / "id")
-    assert _loggers(run, "offline")[1]["init_args"]["project"] == "trial-0001"
-    monkeypatch.setenv("WANDB_PROJECT", "poses")
-    assert _loggers(run, "offline")[1]["init_args"]["project"] == "poses"

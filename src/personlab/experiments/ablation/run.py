@@ -21,7 +21,7 @@ from personlab.experiments.ablation.study import Budget
 from personlab.experiments.provenance import now
 from personlab.experiments.requeue import TRY_AGAIN
 from personlab.experiments.runs import RunDirectory
-from personlab.experiments.sweeps.trial import TrialProcess, last_line, trial_environment
+from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_atomically, write_json
 
 logger = logging.getLogger("personlab")
@@ -132,7 +132,7 @@ class Runner:
     def _process(self, trial: Trial, command: Sequence[str], lock: IO[str]) -> int:
         """Run a command to its end or that of the study; its exit code."""
         devices = self._free.get()
-        environment = trial_environment(devices, self._workers) | {"WANDB_RUN_GROUP": self.folder.name}
+        environment = trial_environment(devices, self._workers, wandb_variables(self.folder.name))
         try:
             process = TrialProcess(command, environment, self._log(trial), lock, self._grace_s)
             while (code := process.wait(self._poll_s)) is None:

@@ -13,15 +13,8 @@ from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import BEAT_S, Claim, SharedStudy
-from personlab.experiments.sweeps.trial import (
-    GRACE_S,
-    LedgerFollower,
-    TrialProcess,
-    is_finished,
-    last_line,
-    newest_run,
-    trial_environment,
-)
+from personlab.experiments.sweeps.trial import LedgerFollower, is_finished, newest_run
+from personlab.experiments.trials.process import GRACE_S, TrialProcess, last_line, trial_environment, wandb_variables
 
 logger = logging.getLogger("personlab")
 
@@ -163,7 +156,8 @@ class LocalSweep:
         if is_finished(claim.folder) and LedgerFollower(claim.folder, metric.name if metric else "").values():
             return "complete", None  # the sweep was killed after its end, before that was noted
         command = trial_command(self._sweep, claim.parameters, self._study.folder, claim.folder.name)
-        environment = trial_environment(devices, len(self._devices), self._sweep)
+        group = wandb_variables(self._sweep.name, self._sweep.project, self._sweep.entity)
+        environment = trial_environment(devices, len(self._devices), group)
         process = TrialProcess(command, environment, log, claim.lock, self._grace_s)
         follower = LedgerFollower(claim.folder, metric.name if metric else "")
         reported, beaten = 0, time.monotonic()

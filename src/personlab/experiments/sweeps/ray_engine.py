@@ -17,7 +17,8 @@ from personlab.experiments.sweeps.distributions import dimension, value_of
 from personlab.experiments.sweeps.records import Record
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.study import lock_trial
-from personlab.experiments.sweeps.trial import LedgerFollower, TrialProcess, last_line, newest_run, trial_environment
+from personlab.experiments.sweeps.trial import LedgerFollower, newest_run
+from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_json
 
 try:
@@ -173,7 +174,8 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
         self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
         self._note()
         command = trial_command(job.sweep, parameters, job.folder, self._folder.name)
-        environment = trial_environment(None, job.workers, job.sweep)
+        group = wandb_variables(job.sweep.name, job.sweep.project, job.sweep.entity)
+        environment = trial_environment(None, job.workers, group)
         self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)
         self._follower = LedgerFollower(self._folder, self._metric.name if self._metric else "")
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.sweeps.trial import trial_environment
+from personlab.experiments.trials.process import trial_environment
 
 
 def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tuple[str, int]:

@@ -1,0 +1,1 @@
+"""Trials: trainings that a sweep or a study starts as processes."""

@@ -1,0 +1,148 @@
+"""The processes of a trial, with devices and a port of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import torch
+
+from personlab.errors import InputError
+from personlab.experiments.trials.guard import MARK
+
+GRACE_S = 30.0
+"""Time that a trial has to write its checkpoint when it is asked to end."""
+_GUARD = Path(__file__).with_name("guard.py")
+_OF_A_LAUNCH = (
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "PERSONLAB_RUN_DIRECTORY", "WANDB_RUN_ID", "WANDB_SWEEP_ID",
+)  # fmt: skip
+_LAUNCHERS = ("SLURM_", "TORCHELASTIC_", "PMI_", "OMPI_")
+
+
+class TrialProcess:
+    """The processes of a trial; they end when this one does, however it ends."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path, lock: IO[str], grace_s: float = GRACE_S
+    ) -> None:
+        """Start it.
+
+        Args:
+            command: Words of the command line.
+            environment: Variables.
+            log: File that standard output and error are appended to.
+            lock: An open, locked file, which stays locked as long as any process of the trial may live.
+            grace_s: Seconds between the wish that it ends and the kill.
+        """
+        log.parent.mkdir(parents=True, exist_ok=True)
+        marked = {**environment, MARK: str(log.resolve())}
+        with log.open("ab") as file:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(_GUARD), str(grace_s), *command],
+                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=marked,
+                start_new_session=True, pass_fds=(lock.fileno(),),
+            )  # fmt: skip
+
+    def poll(self) -> int | None:
+        """Its exit code, None while it runs."""
+        return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Wait for its end.
+
+        Returns:
+            Its exit code, None if it still runs after so many seconds.
+        """
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> int:
+        """Ask it to end, and kill it after the grace; returns when nothing of it is left."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        return self._process.wait()
+
+
+def trial_environment(devices: str | None, workers: int, further: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables of a trial: this process's own without those of its launch.
+
+    A trial is a launch by itself: what SLURM or torchrun told this one would make it wait for processes that do not
+    exist, or have the whole job requeued when one trial is stopped.
+
+    Args:
+        devices: Its `CUDA_VISIBLE_DEVICES`, None to leave it as it is.
+        workers: Trials at once, which share the cores.
+        further: Variables that all trials share.
+    """
+    found = {k: v for k, v in os.environ.items() if k not in _OF_A_LAUNCH and not k.startswith(_LAUNCHERS)}
+    found["MASTER_PORT"] = str(_free_port())
+    found.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
+    found["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), found.get("PATH", os.defpath)])
+    if devices is not None:
+        found["CUDA_VISIBLE_DEVICES"] = devices
+    return found | dict(further or {})
+
+
+def wandb_variables(group: str, project: str | None = None, entity: str | None = None) -> dict[str, str]:
+    """Variables by which trials are one group of one project at W&B, where they are mirrored.
+
+    Args:
+        group: Name of the sweep or the study, and of the project where there is no other.
+        project: Of W&B; None takes what the environment says.
+        entity: Of W&B; None takes the user's own.
+    """
+    found = {"WANDB_RUN_GROUP": group, "WANDB_PROJECT": project or os.environ.get("WANDB_PROJECT") or group}
+    return found | ({"WANDB_ENTITY": entity} if entity else {})
+
+
+def device_slices(workers: int, each: int, visible: str | None = None, count: int | None = None) -> list[str | None]:
+    """The devices of each worker, as `CUDA_VISIBLE_DEVICES`.
+
+    Args:
+        workers: Trials at once.
+        each: Devices of a trial; 0 to hand none out, so that all trials see what this process sees.
+        visible: `CUDA_VISIBLE_DEVICES` of this process, None to look it up.
+        count: Devices of this machine, None to look it up.
+
+    Raises:
+        InputError: If there are too few.
+    """
+    if each == 0:
+        return [None] * workers
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES") if visible is None else visible
+    if visible is None:
+        names = [str(i) for i in range(torch.cuda.device_count() if count is None else count)]
+    else:
+        names = [name.strip() for name in visible.split(",") if name.strip()]
+    if workers * each > len(names):
+        raise InputError(
+            f"{workers} workers of {each} devices need {workers * each}, and {len(names)} are visible; lower "
+            "--workers or --devices_per_trial"
+        )
+    return [",".join(names[i * each : (i + 1) * each]) for i in range(workers)]
+
+
+def last_line(log: Path) -> str:
+    """The last line of a trial's output that is not empty."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
+    except OSError:
+        return "no output"
+    told = [line.strip() for line in lines if line.strip()]
+    return told[-1][:300] if told else "no output"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
