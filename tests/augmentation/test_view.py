@@ -210,6 +210,7 @@ def test_another_skeleton_flips_its_own_pairs(tmp_path: Any) -> None:
         ({"crop_size": 800}, "use 801"),
         ({"crop_size": 256}, "use 257"),
         ({"crop_size": 1}, "use 33"),
+        ({"crop_size": 16_401}, "a side has 16384 pixels at most"),
         ({"base_size": 1}, "base_size 1"),
         ({"scale": (1.5, 0.5)}, "the smaller first"),
         ({"scale": (0.0, 0.5)}, "positive"),

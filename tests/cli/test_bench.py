@@ -110,7 +110,7 @@ def test_a_gpu_tells_its_memory(tmp_path: Path) -> None:
     (["--people", "[]"], "numbers from 1 to 100"), (["--people", "many"], "many"),
     (["--stride", "0"], "--stride [0]: give numbers from 1 on"), (["--size", "[481]"], "give [height, width]"),
     (["--size", "[480, 641]", "--stride", "8"], "n * 8 + 1 at stride 8, such as 481x641"),
-    (["--size", "[33, 33]"], "at least 65"),
+    (["--size", "[33, 33]"], "at least 65"), (["--size", "[65, 10000001]"], "a side has 16384 pixels at most"),
     (["--scenes", "nowhere", "--people", "3"], "leave out --people, --stride, --size"),
     (["--rules", "[]"], "--rules is an empty list"), (["--engine", "[]"], "--engine is an empty list"),
     (["--device", "abacus"], "device abacus cannot be used"),

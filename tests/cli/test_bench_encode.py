@@ -60,6 +60,7 @@ def test_only_what_was_quoted_is_compared(words: list[str], tmp_path: Path) -> N
     (["--runs", "0"], "--runs must be at least 1"), (["--threads", "0"], "--threads must be at least 1"),
     (["--size", "[400, 401]"], "must be n * 8 + 1, such as 401"), (["--size", "[401]"], "give [height, width]"),
     (["--stride", "0"], "--stride must be at least 1"), (["--size", "[9, 9]"], "at least 65"),
+    (["--size", "[65, 100001]"], "a side has 16384 pixels at most"),
     (["--device", "abacus"], "device abacus cannot be used"),
 ])  # fmt: skip
 def test_bad_usage_is_told(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

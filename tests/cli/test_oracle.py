@@ -78,6 +78,8 @@ def test_a_ladder_of_noise_at_two_strides(tmp_path, synthetic) -> None:
         (["--weights", "embedded", "--replace", "heads"], "no field 'heads'"),
         (["--stride", "8,no"], "'no' is no whole number"),
         (["--size", ""], "--size needs a number"),
+        (["--size", "257,100000000"], "--size must be at most 16384, got 100000000"),
+        (["--scale", "1e6"], "cannot resize 321x257 pixels by 1e+06: a side has 16384 at most"),
         (["--weights", "embedded", "--stride", "16"], "output_stride 16"),
         (["--noise_px", "1", "--noise_correlation_px", "0"], "must be positive"),
         (["--weights", "missing.safetensors"], "missing.safetensors"),

@@ -167,3 +167,15 @@ def test_resize_wants_one_positive_size() -> None:
     for options in ({}, {"longer_side": 5, "factor": 1.0}, {"longer_side": 0}, {"factor": -1.0}):
         with pytest.raises(InputError):
             Resize(**options)
+
+
+def test_nothing_is_enlarged_beyond_all_measure() -> None:
+    """Else the memory for it ends, in a library's words."""
+    with pytest.raises(InputError, match="cannot resize to 100000000 pixels: a side has 16384 at most; give a smaller"):
+        Resize(longer_side=100_000_000)
+    with pytest.raises(
+        InputError, match="cannot resize 9x5 pixels by 1e\\+06: a side has 16384 at most; give a smaller"
+    ):
+        Resize(factor=1e6)(make_sample(_noise(5, 9)))
+    long = make_sample(_noise(1, 16_390))  # as it is, it may be longer
+    assert Resize(factor=1.0)(long).image.shape == long.image.shape

@@ -72,3 +72,9 @@ def test_fields_of_all_sides_are_merged(pair: Path, monkeypatch: pytest.MonkeyPa
     )
     predictor(np.zeros((65, 65, 3), np.uint8))
     assert seen == [65, 97, 33]
+
+
+@pytest.mark.parametrize("sizes", [{"size": 100_000_000}, {"size": 65, "scales": (97, 16_385)}])
+def test_sizes_beyond_all_measure_are_refused_before_any_image(sizes) -> None:
+    with pytest.raises(InputError, match=r"sizes \[.*\]: a side has 16384 pixels at most; give smaller ones"):
+        load(**sizes)

@@ -19,6 +19,9 @@ A network that normalises by ImageNet's mean sees nearly 0 there. One with anoth
 MobileNets, of mean 127.5, see -.03, -.09 and -.18. That costs nothing that can be measured: BodyPix 0.75 on 150 images
 of COCO has a keypoint AP of .3826 with this colour, .3825 with (128, 128, 128) and .3819 with black."""
 
+LARGEST_SIDE_PX = 16_384
+"""Longer side that anything is resized to; a square image of it takes 800 MB before any network has seen it."""
+
 
 def warp(sample: Sample, matrix: affine.Affine, size: tuple[int, int]) -> Sample:
     """Move a sample by an affine matrix.
@@ -62,7 +65,8 @@ class Resize:
         factor: Or how many times larger the result is.
 
     Raises:
-        InputError: If not exactly one of both is given, or it is not positive.
+        InputError: If not exactly one of both is given, it is not positive, or larger than `LARGEST_SIDE_PX`; of a
+            factor, when an image would be enlarged to more.
     """
 
     def __init__(self, longer_side: int | None = None, factor: float | None = None) -> None:
@@ -71,6 +75,10 @@ class Resize:
             raise InputError("resizing needs a longer side or a factor, one of both")
         if (longer_side or factor or 0) <= 0:
             raise InputError(f"cannot resize to {longer_side or factor}: give a positive size or factor")
+        if longer_side is not None and longer_side > LARGEST_SIDE_PX:
+            raise InputError(
+                f"cannot resize to {longer_side} pixels: a side has {LARGEST_SIDE_PX} at most; give a smaller size"
+            )
         self.longer_side = longer_side
         self.factor = factor
 
@@ -82,7 +90,13 @@ class Resize:
         else:
             matrix = affine.scaling(float(self.factor or 1))
         scale = matrix[0, 0]
-        return warp(sample, matrix, (round((height - 1) * scale) + 1, round((width - 1) * scale) + 1))
+        size = (round((height - 1) * scale) + 1, round((width - 1) * scale) + 1)
+        if scale > 1 and max(size) > LARGEST_SIDE_PX:
+            raise InputError(
+                f"cannot resize {width}x{height} pixels by {scale:g}: a side has {LARGEST_SIDE_PX} at most; give a "
+                "smaller factor"
+            )
+        return warp(sample, matrix, size)
 
 
 def _warp_array(
