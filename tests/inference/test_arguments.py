@@ -104,6 +104,44 @@ def test_views_of_images_files_and_stacks_are_images(predictor: Predictor, synth
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"path": 5}, "path must be the name of a file, got 5"),
+        ({"path": b"people.png"}, r"path must be the name of a file, got b'people\.png'"),
+        ({"path": ""}, "path must be the name of a file, got ''"),
+        ({"path": "a\0b.png"}, r"path must be the name of a file, got 'a\\x00b\.png'"),
+        ({"path": "people"}, r"people: a picture is named by its kind, give people\.png or \.jpg"),
+        ({"path": "people.foo"}, r"people\.foo: a picture is named by its kind, give people\.png or \.jpg"),
+        ({"score_threshold": "a"}, "score_threshold must be a number, got 'a'"),
+        ({"score_threshold": None}, "score_threshold must be a number, got None"),
+        ({"score_threshold": True}, "score_threshold must be a number, got True"),
+        ({"score_threshold": float("nan")}, "score_threshold must be a number, got nan"),
+    ],
+)
+def test_bad_arguments_of_draw_are_told(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    prediction = predictor(np.zeros((65, 65, 3), np.uint8))
+    with pytest.raises(InputError, match=message) as refused:
+        prediction.draw(**arguments)
+    assert "\n" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_people_draw_with(predictor: Predictor, tmp_path: Path) -> None:
+    prediction = predictor(np.zeros((65, 65, 3), np.uint8))
+    for name, threshold in (("a.png", 0), ("b.JPG", np.float32(0.5))):
+        prediction.draw(tmp_path / name, threshold)
+        assert (tmp_path / name).is_file()
+
+
+def test_a_name_that_no_file_can_have_is_told(predictor: Predictor) -> None:
+    with pytest.raises(InputError, match=r"^'a\\x00b': embedded null byte; check the path$"):
+        predictor("a\0b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
         ({"scales": 961}, r"scales must be a list of whole numbers, such as \[961\], got 961"),
         ({"scales": "961"}, "scales must be a list of whole numbers, got '961'"),
         ({"scales": None}, "scales must be a list of whole numbers, got None"),

@@ -74,6 +74,8 @@ def _content(path: str | Path) -> bytes:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UnreadableImage(f"{path}: {error.strerror or error}; check the path") from None
+    except ValueError as error:  # a name with a zero byte, which is none
+        raise UnreadableImage(f"{str(path)!r}: {error}; check the path") from None
     if not data:
         raise UnreadableImage(f"{path}: the file is cut short: it is empty; copy or download it again")
     return data

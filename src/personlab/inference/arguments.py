@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import math
+import os
 from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,6 +87,33 @@ def switch(value: object, name: str) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise InputError(f"{name} must be True or False, got {value!r}")
     return bool(value)
+
+
+def number(value: object, name: str) -> float:
+    """A finite number, of Python or NumPy.
+
+    Raises:
+        InputError: If it is anything else.
+    """
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float | np.integer | np.floating)
+        or not math.isfinite(value)
+    ):
+        raise InputError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def file_path(value: object, name: str) -> Path:
+    """The path of a file, whether there is one or not.
+
+    Raises:
+        InputError: If it is no text and no path, empty, or holds a zero byte.
+    """
+    plain = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(plain, str) or not plain or "\0" in plain:
+        raise InputError(f"{name} must be the name of a file, got {value!r}")
+    return Path(plain)
 
 
 def check_names(names: Iterable[str], known: Collection[str], elsewhere: Collection[str]) -> None:

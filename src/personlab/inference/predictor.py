@@ -20,7 +20,16 @@ from personlab.data.warp import LARGEST_SIDE_PX, Resize
 from personlab.decoding import RULES, Decoder
 from personlab.devices import check_device
 from personlab.errors import InputError
-from personlab.inference.arguments import batch_of, check_names, checked_image, switch, whole_number, whole_numbers
+from personlab.inference.arguments import (
+    batch_of,
+    check_names,
+    checked_image,
+    file_path,
+    number,
+    switch,
+    whole_number,
+    whole_numbers,
+)
 from personlab.inference.stopwatch import Stopwatch
 from personlab.inference.tta import flip_fields, merge_fields
 from personlab.skeleton import Skeleton
@@ -81,11 +90,12 @@ class Prediction:
             score_threshold: People with a lower score are left out of the picture; `people` has them all.
 
         Raises:
-            InputError: If the file cannot be written.
+            InputError: If the threshold is no number, the path is none, or the file cannot be written.
         """
-        drawn = draw_people(self.image, self.people, self.skeleton, score_threshold)
-        if path is not None:
-            write_image(Path(path), drawn)
+        target = None if path is None else file_path(path, "path")
+        drawn = draw_people(self.image, self.people, self.skeleton, number(score_threshold, "score_threshold"))
+        if target is not None:
+            write_image(target, drawn)
         return drawn
 
 

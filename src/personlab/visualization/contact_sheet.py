@@ -107,8 +107,10 @@ def write_image(path: Path, image: Image) -> None:
     """Write an RGB image as PNG or JPEG, by the extension of `path`; the file appears whole or not at all.
 
     Raises:
-        InputError: If the file cannot be written.
+        InputError: If the extension is of no kind of picture, or the file cannot be written.
     """
+    if not path.suffix or not cv2.haveImageWriter(f"a{path.suffix}"):
+        raise InputError(f"{path}: a picture is named by its kind, give {path.stem}.png or .jpg")
     try:
         encoded, content = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
