@@ -74,6 +74,22 @@ def test_other_rules_can_be_tuned(tune, rules) -> None:
     assert bool(rows[0]["segmentation"]) == (rules != "tfjs")
 
 
+@pytest.mark.parametrize("rules", [name for name in RULES if name != "paper"])
+def test_released_rules_decode_raw_offsets_as_evaluate_does(tune, tmp_path, synthetic, rules) -> None:
+    """They refine offsets themselves, also where fields for the paper's rules were kept before."""
+    words = ["--vary", "score_threshold=0.1", "--vary", "max_people=20", "--grid", "true", "--size", "257"]
+    refined = tune("--vary", "max_people=20", "--size", "257")
+    found = tune("--rules", rules, *words)[-1]
+    scores = tmp_path / "scores.json"
+    command = ["evaluate", "--data.root", str(synthetic), "--rules", rules, "--size", "257", "--json", str(scores)]
+    assert main(command) == 0
+    wanted = json.loads(scores.read_text())
+    assert found["people"] == wanted["people"]
+    for kind in ("keypoints", "segmentation"):
+        assert found[kind] == pytest.approx(wanted[kind], abs=2e-3)
+    assert tune("--vary", "max_people=20", "--size", "257")[0]["keypoints"] == refined[0]["keypoints"]
+
+
 def test_a_grid_is_every_combination_and_none_twice() -> None:
     defaults = {"a": 1, "b": 1, "c": 1}
     assert trials({"a": [1, 2], "b": [3]}, defaults) == [{"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 3}]

@@ -72,6 +72,7 @@ def run(words: list[str]) -> int:
         decoder: Decoder = decoder_of(metadata, path).with_options(masks=options.masks)
     else:
         decoder = make_decoder(options.rules, masks=options.masks, skeleton=network.skeleton)
+        network.set_refinements(0)  # released decoders refine offsets themselves, as they go
     settings = trials(varied, decoder.options, options.grid)
     decoders = [decoder.with_options(**setting) for setting in settings]  # a wrong value is told before minutes of work
     cache = _cached_fields(options, network, path)
@@ -111,6 +112,7 @@ def _cached_fields(options: Any, network: PersonLab, weights: Path) -> FieldCach
     )
     data_hash = CocoDataset(people, Path(options.data.root) / options.split).content_hash()
     key = {"weights": sha256(weights), "data": data_hash, "stride": network.output_stride, "size": options.size}
+    key["refinements"] = [network.mid_refinements, network.long_refinements, network.long_short_refinements]
     # Other code may give other fields; changes that are not committed are not seen.
     code = {"commit": git_state().get("commit"), "versions": versions()}
     cache = FieldCache(options.cache, key | {"images": options.max_images, **code})
