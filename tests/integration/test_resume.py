@@ -20,6 +20,7 @@ from personlab.experiments import RunDirectory
 from personlab.experiments.lock import is_held
 from personlab.experiments.requeue import requeue
 from personlab.experiments.runs import start_card
+from personlab.network import PersonLab
 from personlab.training import PersonLabTask
 from tests.integration.cut_runs import WORDS, assert_same, run_of
 from tests.integration.faults import fault
@@ -79,6 +80,50 @@ def test_a_signal_before_the_first_step_is_not_lost(
     assert json.loads(run_of(tmp_path).card.read_text())["status"] == "preempted"
     assert main(words) == 0
     assert_same(run_of(tmp_path), whole)
+
+
+@fault("SIGTERM to all processes while `torch.compile` works, which ends the compiler", "exit code 75")
+@fault(
+    "`torch.compile` fails, as without a compiler",
+    "one line with the cause and the mend, exit code 2",
+    "the steps since the last save",
+)
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_failing_compiler_is_told_in_one_line_and_a_stopped_one_is_no_failure(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    from torch._inductor.exc import CppCompileError, InductorError
+
+    def compiled(*_: Any) -> Any:  # compiled when it is called first
+        if asked:
+            os.kill(os.getpid(), signal.SIGTERM)
+        output = "note: in this file\nkernel.cpp:1: error: no such thing\n" + "note: and so on\n" * 5000
+        raise InductorError(CppCompileError(["g++", "kernel.cpp"], output), None)
+
+    def compile_supervised(network: PersonLab) -> None:
+        network.forward_supervised = compiled  # type: ignore[method-assign]
+
+    words = [*WORDS, f"--data.root={synthetic}", f"--run.root={tmp_path}"]
+    before = signal.getsignal(signal.SIGTERM)
+    with monkeypatch.context() as patch:
+        patch.setattr(PersonLab, "compile_supervised", compile_supervised)
+        assert main([*words, "--model.compile_network=true"]) == (75 if asked else 2)
+    assert signal.getsignal(signal.SIGTERM) == before
+    last = capsys.readouterr().err.splitlines()[-1]
+    if asked:
+        assert last == (
+            "SIGTERM: came while the network was compiled, so nothing new is saved; the same command with --resume "
+            "auto goes on (exit code 75)"
+        )
+    else:
+        assert last == (
+            "personlab: error: --model.compile_network: torch.compile failed (CppCompileError: C++ compile error: "
+            "kernel.cpp:1: error: no such thing); install a C++ compiler that works, such as g++, or name it by CXX, "
+            "or train without this option"
+        )
+    assert json.loads(run_of(tmp_path).card.read_text())["status"] == ("preempted" if asked else "failed")
+    if asked:
+        assert main(words) == 0
 
 
 def killed(words: list[str], after: str, delay: int, number: int = signal.SIGKILL) -> int:

@@ -22,6 +22,7 @@ from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
 from personlab.training.callbacks import PolyakAveraging
+from personlab.training.compilation import compile_failure
 from personlab.training.task import PersonLabTask
 
 logger = logging.getLogger("personlab")
@@ -196,7 +197,12 @@ def run(words: list[str]) -> int:
     )  # fmt: skip
     device = cli.trainer.strategy.root_device
     about = provenance(shlex.join(["personlab", "bench", "train", *words]), str(device))
-    cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    try:
+        cli.trainer.fit(cli.model, datamodule=cli.datamodule)
+    except Exception as error:
+        if failure := compile_failure(error):
+            raise InputError(failure) from error
+        raise
     result = cli.clock.result()
     told = ", ".join(f"{name} {value:.0f}" for name, value in result["parts_ms"].items())
     logger.info(

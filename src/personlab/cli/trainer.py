@@ -47,6 +47,7 @@ from personlab.training.callbacks import (
     SampleCounter,
 )
 from personlab.training.checkpoint_files import VerifiedCheckpointIO, newest_whole, remove_unfinished
+from personlab.training.compilation import compile_failure
 from personlab.training.task import PersonLabTask
 from personlab.weights import load_initial
 
@@ -256,6 +257,14 @@ class PersonLabCLI(LightningCLI):
             last = self.run.checkpoints / "last.ckpt"
             mend = f"go on with --ckpt_path {last}" if last.exists() else "it had no checkpoint yet"
             raise KeyboardInterrupt(f"interrupted; {mend}") from stop
+        except Exception as error:
+            failure = compile_failure(error)
+            if failure is None:
+                raise
+            if self._recovery.asked is None:
+                raise InputError(failure) from error
+            # Who asks all processes of a job to end asks the compilers, too, which then seem to have failed.
+            status, preempted = "preempted", Preempted(None, self._recovery.asked)
         finally:
             if self.trainer.is_global_zero:
                 finish_card(self.run, status)

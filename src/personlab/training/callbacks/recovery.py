@@ -23,11 +23,12 @@ PATTERN = "recovery-step=*.ckpt"
 
 
 class Preempted(Exception):
-    """A signal asked the run to end; its checkpoint is saved."""
+    """A signal asked the run to end; its checkpoint is saved, unless it came while the network was compiled."""
 
-    def __init__(self, checkpoint: Path, name: str) -> None:
-        """Where the run can go on from, and the signal's name."""
-        super().__init__(f"{name}: saved {checkpoint}")
+    def __init__(self, checkpoint: Path | None, name: str) -> None:
+        """Where the run can go on from, None for where it began, and the signal's name."""
+        nothing = "came while the network was compiled, so nothing new is saved"
+        super().__init__(f"{name}: {nothing if checkpoint is None else f'saved {checkpoint}'}")
         self.checkpoint = checkpoint
 
 
@@ -73,6 +74,11 @@ class Recovery(Callback):
         self._saved_s = 0.0
         self._saved_step = -1
         self._between_steps = False
+
+    @property
+    def asked(self) -> str | None:
+        """Name of the signal that this process got; None for none."""
+        return signal.Signals(self._signal).name if self._signal else None
 
     def listen(self) -> None:
         """Take over the signals until `give_back`: one that comes before the first step ends the run after that step.
