@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.experiments.memory import process_memory
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
@@ -173,7 +173,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--stage", choices=("open", "workers"), help=argparse.SUPPRESS)
     parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    options = parse(parser)
     if options.stage:
         stage = (
             open_once(options.file) if options.stage == "open" else read_with_workers(options.file, *options.workers)

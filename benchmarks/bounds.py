@@ -15,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -48,7 +48,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="val2017")
     parser.add_argument("--max-images", type=int, default=None, help="only the first so many")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file of results")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     about = provenance(told(["python", "-m", "benchmarks.bounds", *words], without=default))
     rows = []

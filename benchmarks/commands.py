@@ -1,18 +1,45 @@
-"""Commands as results tell them: with names that mean the same everywhere, not places on the machine that ran them."""
+"""Command lines of benchmarks: what they write is checked before the work, and results tell them with names that mean
+the same everywhere, not with places on the machine that ran them."""
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from personlab.errors import InputError
+from personlab.files import check_writable
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = "coco"
-"""How a data set outside the repository is called, wherever it lay; results tell its content by other means."""
+"""How a data set is called that not everybody has there; results tell its content by other means."""
+_MADE_HERE = "data/synthetic"
+"""What `make demo` draws in every checkout; everything else below `data` was put there by somebody."""
 _DATA_OPTIONS = ("--data-root", "--data.root")
-_OUTSIDE = re.compile(r"(?:^|(?<=[=:]))(?:(?:\.\./)+|/(?!/))[^:=]*")
-"""A path that leads out of the working directory: alone, or behind the name in `NAME=PATH` and `NAME:PATH`."""
+_OUTSIDE = re.compile(r"(?:^|(?<=[=:,\[])|(?<=, ))(?:(?:\.\./)+|/(?!/))[^:=,\]]*")
+"""A path out of the working directory: alone, behind the name in `NAME=PATH` and `NAME:PATH`, or in a list."""
+_OUTPUTS = ("json", "results", "output")
+"""Options of benchmarks that name a file to write."""
+
+
+def parse(parser: argparse.ArgumentParser, words: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a benchmark's command line, and end with its usage if what it measures could not be written.
+
+    Args:
+        parser: Outputs are its options `--json`, `--results` and `--output`.
+        words: Those of the process by default.
+    """
+    options = parser.parse_args(words)
+    for name in _OUTPUTS:
+        path = getattr(options, name, None)
+        try:
+            if path is not None:
+                check_writable(path, f"give another --{name}")
+        except InputError as error:
+            parser.error(str(error))
+    return options
 
 
 def told(words: Sequence[str], without: Sequence[str] = ()) -> str:
@@ -22,7 +49,7 @@ def told(words: Sequence[str], without: Sequence[str] = ()) -> str:
         words: The command; the first is the program.
         without: Options to leave out with their values, `("--json",)`.
     """
-    shown = [PurePosixPath(words[0]).name if "=" not in words[0] else words[0]]
+    shown = [PurePosixPath(words[0]).name if "=" not in words[0] else _named(words[0])]
     option = ""
     for word in words[1:]:
         name, _, value = word.partition("=") if word.startswith("--") else ("", "", "")
@@ -30,8 +57,8 @@ def told(words: Sequence[str], without: Sequence[str] = ()) -> str:
             option = "" if value else name
             continue
         if option in _DATA_OPTIONS or (value and name in _DATA_OPTIONS):
-            word = f"{name}=" * bool(value) + (DATA if _OUTSIDE.match(value or word) else value or word)
-        shown.append(_OUTSIDE.sub(lambda match: short(match[0]), word))
+            word = f"{name}=" * bool(value) + _data(value or word)
+        shown.append(_named(word))
         option = name if name and not value else ""
     return shlex.join(shown)
 
@@ -39,6 +66,17 @@ def told(words: Sequence[str], without: Sequence[str] = ()) -> str:
 def retold(command: str) -> str:
     """The same of a command that is already one text."""
     return told(shlex.split(command)) if command else command
+
+
+def _data(root: str) -> str:
+    """The folder of a data set by the name that it has for others."""
+    theirs = _OUTSIDE.match(root) or PurePosixPath(root).parts[:1] == ("data",)
+    return DATA if theirs and PurePosixPath(root) != PurePosixPath(_MADE_HERE) else root
+
+
+def _named(word: str) -> str:
+    """A word with the paths in it by their names."""
+    return _OUTSIDE.sub(lambda match: short(match[0]), word)
 
 
 def short(path: str | Path) -> str:

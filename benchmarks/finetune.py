@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from benchmarks.runs import Run
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
@@ -100,7 +100,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--before", required=True, help="the same of what they are compared with")
     parser.add_argument("--data-root", required=True, help="folder of the data set, in COCO's layout")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file of results")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     about = provenance(told(["python", "-m", "benchmarks.finetune", *words], without=default))
     try:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +25,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.commands import parse, told
 from personlab.encoding import Encoder
 from personlab.evaluation.scenes import crowds, median_ms
 from personlab.experiments.provenance import provenance
@@ -162,9 +162,11 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8, help="of the loader of real images")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--json", type=Path, default=RESULTS)
-    options = parser.parse_args()
+    options = parse(parser)
     device = torch.device(options.device)
-    about = provenance(shlex.join(["python", "-m", "benchmarks.gpu_train", *sys.argv[1:]]), options.device)
+    default = ("--json",) if options.json.resolve() == RESULTS else ()
+    command = told(["python", "-m", "benchmarks.gpu_train", *sys.argv[1:]], without=default)
+    about = provenance(command, options.device)
     batch = crowds(PEOPLE, options.batch, (options.crop, options.crop))
     batch.images.random_(0, 256)  # what is zero costs a chip less power, and it may run faster for it
     batch = batch.to(device)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -48,7 +48,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--check", type=int, default=150, help="people with keypoints to compare with")
     parser.add_argument("--max-images", type=int, default=None, help="only the first so many")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file of results")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     about = provenance(told(["python", "-m", "benchmarks.imputation", *words], without=default))
     rows = []

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.cli.export import export
 from personlab.experiments.provenance import provenance
 from personlab.files import sha256, write_json
@@ -76,7 +76,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--turns", type=int, default=10, help=f"of {RUNS_A_TURN} runs each")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     words = list(sys.argv[1:] if given is None else given)
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     if options.turns < 1 or min(options.threads or [1]) < 1:
         parser.error("--turns and --threads must be at least 1")
     spin = os.environ.get("GOMP_SPINCOUNT")

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.commands import parse
 from personlab.inference import load
 from personlab.visualization import write_image
 
@@ -32,7 +33,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("weights", help="network, a .safetensors")
     parser.add_argument("--data-root", required=True, type=Path, help="folder of the data set, in COCO's layout")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "figures" / "people.jpg")
-    options = parser.parse_args(given)
+    options = parse(parser, given)
     predictor = load(options.weights, flip=True)
     drawn = []
     for name in PHOTOS:

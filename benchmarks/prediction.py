@@ -18,7 +18,7 @@ from typing import Any
 
 import cv2
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -71,7 +71,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--data-root", required=True, help="folder of the data set, in COCO's layout")
     parser.add_argument("--split", default="val2017")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file of results")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     folder = Path(options.data_root) / options.split
     first = next(iter(sorted(folder.glob("*.jpg"))), None)
     image = None if first is None else cv2.imread(str(first))

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=24)
     parser.add_argument("--turns", type=int, default=3, help="of one run each")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
+    options = parse(parser)
     if options.steps < WARM_UP + 2 or options.turns < 1:
         parser.error(f"--steps must be at least {WARM_UP + 2} and --turns 1")
     about = provenance(told(["python", "-m", "benchmarks.processes", *sys.argv[1:]]))

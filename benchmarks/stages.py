@@ -7,16 +7,17 @@ every crowd, so the decoder sees as many people as there are.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 import torch
 
+from benchmarks.commands import parse
 from personlab.decoding import PaperDecoder
 from personlab.encoding import Encoder
 from personlab.evaluation.oracle import true_fields
 from personlab.evaluation.scenes import SIZE, crowd, median_ms
+from personlab.files import write_json
 
 STRIDE = 8
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--runs", type=int, default=15)
-    options = parser.parse_args()
+    options = parse(parser)
     torch.set_num_threads(1)
     encode, poses, both = Encoder(), PaperDecoder(masks=False, max_people=100), PaperDecoder(max_people=100)
     rows = []
@@ -45,7 +46,7 @@ def main() -> None:
     for row in rows:
         sys.stdout.write("| " + " | ".join(str(value) for value in row.values()) + " |\n")
     if options.json:
-        options.json.write_text(json.dumps({"image": SIZE, "stride": STRIDE, "rows": rows}, indent=2) + "\n")
+        write_json(options.json, {"image": SIZE, "stride": STRIDE, "rows": rows})
 
 
 if __name__ == "__main__":

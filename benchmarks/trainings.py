@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from benchmarks.runs import Run
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
@@ -44,7 +44,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", type=Path, help="run directories, in the order of the table")
     parser.add_argument("--json", type=Path, default=RESULTS, help="file of results")
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     about = provenance(told(["python", "-m", "benchmarks.trainings", *words], without=default))
     try:

@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.dataset import CocoDataset
 from personlab.experiments.provenance import provenance
@@ -93,7 +93,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--max-images", type=int, default=None, help="only the first so many")
     parser.add_argument("--again", action="store_true", help="also score what the file has already")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    options = parser.parse_args(words)
+    options = parse(parser, words)
     wanted = []
     for text in options.networks:
         name, _, rest = text.partition("=")

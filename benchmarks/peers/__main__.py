@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.commands import told
+from benchmarks.commands import parse, told
 from benchmarks.peers.released import HERE, Peers
 from benchmarks.tables import peers_table
 from personlab.cli.bench import MAX_PEOPLE, load_scenes
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--match", default="*", help="pattern of the scenes' names, such as n*_s08_noisy")
     parser.add_argument("--turns", type=int, default=5, help=f"of {RUNS_A_TURN} runs each")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
+    options = parse(parser)
     if options.turns < 1:
         parser.error("--turns must be at least 1")
     torch.set_num_threads(1)
