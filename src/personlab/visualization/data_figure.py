@@ -19,14 +19,28 @@ Statistics = Mapping[str, Mapping[str, Any]]
 
 
 def draw_statistics(splits: Statistics, path: Path) -> None:
-    """Draw people per image, scales, visibility by keypoint, ignored pixels and overlaps, splits side by side.
+    """Write what `statistics_figure` draws.
 
     Args:
-        splits: Statistics of each split, see `personlab.data.statistics`.
+        splits: See there.
         path: Picture to write; its extension says the format.
 
     Raises:
         InputError: If the picture cannot be written.
+    """
+    figure = statistics_figure(splits)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(path, dpi=110)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot write the picture: {error}") from error
+
+
+def statistics_figure(splits: Statistics) -> Figure:
+    """People per image, scales, visibility by keypoint, ignored pixels and overlaps, splits side by side.
+
+    Args:
+        splits: Statistics of each split, see `personlab.data.statistics`.
     """
     figure = Figure(figsize=(13, 8.5), layout="constrained")
     grid = figure.add_gridspec(2, 6)
@@ -39,11 +53,7 @@ def draw_statistics(splits: Statistics, path: Path) -> None:
         axes.set_axisbelow(True)
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", frameon=False, ncols=len(splits))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=110)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot write the picture: {error}") from error
+    return figure
 
 
 def _bars(axes: Axes, splits: Statistics, names: list[str], values: Mapping[str, list[float]]) -> None:

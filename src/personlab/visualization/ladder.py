@@ -17,14 +17,27 @@ _SETTINGS = {"stride": "stride {}", "size": "longer side {} px", "refinement_ste
 
 
 def draw_ladder(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw keypoint and mask AP of each rung, one series for each stride, input size and number of refinement steps.
+    """Write what `ladder_figure` draws.
 
     Args:
-        rows: Rows of `run_ladder` with `stride`, `size` and `refinement_steps`.
+        rows: See there.
         path: Picture to write; its extension says the format.
 
     Raises:
         InputError: If the picture cannot be written.
+    """
+    figure = ladder_figure(rows)
+    try:
+        figure.savefig(path, dpi=130)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot write the picture: {error}") from error
+
+
+def ladder_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Keypoint and mask AP of each rung, one series for each stride, input size and number of refinement steps.
+
+    Args:
+        rows: Rows of `run_ladder` with `stride`, `size` and `refinement_steps`, each of which may be None.
     """
     names = list(dict.fromkeys(row["fields"] for row in rows))
     series: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -58,10 +71,7 @@ def draw_ladder(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         figure.legend(*left.get_legend_handles_labels(), loc="outside upper center", frameon=False, ncols=2, fontsize=9)
     else:
         figure.suptitle(_label(next(iter(series))), fontsize=10)
-    try:
-        figure.savefig(path, dpi=130)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot write the picture: {error}") from error
+    return figure
 
 
 def _label(setting: tuple[Any, ...]) -> str:

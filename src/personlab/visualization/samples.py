@@ -17,6 +17,8 @@ LEFT, RIGHT, MIDDLE = (90, 255, 90), (255, 140, 0), (255, 255, 255)
 """Colours of keypoints by side: a view that mirrors must swap them."""
 _IGNORED = {CROWD: (255, 0, 0), UNANNOTATED: (255, 225, 0), UNMASKED: (255, 0, 255)}
 _NAMES = {CROWD: "crowd", UNANNOTATED: "no keypoints", UNMASKED: "no mask"}
+LABEL_MAP_TITLES = ("first person", "second person", "ignored")
+"""What `label_map_tiles` shows, in its order."""
 _STRIPE_PX = 8
 _GAP_PX = 4
 _HEADER_PX = 24
@@ -48,6 +50,29 @@ def draw_sample(sample: Sample, skeleton: Skeleton = COCO) -> Image:
         draw_skeleton(drawn, keypoints, person_colour(person), skeleton)
         _draw_sides(drawn, keypoints, skeleton)
     return drawn
+
+
+def label_map_tiles(label_map: NDArray[np.uint8]) -> list[Image]:
+    """The channels of a label map as pictures, in the order of `LABEL_MAP_TITLES`.
+
+    Args:
+        label_map: `(height, width, 3)` uint8, see `personlab.structures.FIRST`, `SECOND` and `IGNORE`.
+
+    Returns:
+        Three pictures, RGB: each person has the colour that `draw_sample` gives; what is ignored has the colours of its
+        legend, red in crowds, yellow in people without keypoints, magenta around people without masks (of several, the
+        last).
+    """
+    tiles = []
+    for channel in (FIRST, SECOND):
+        tile = np.zeros_like(label_map)
+        for person in range(int(label_map[..., channel].max(initial=0))):
+            tile[label_map[..., channel] == person + 1] = person_colour(person)
+        tiles.append(tile)
+    ignored = np.zeros_like(label_map)
+    for bit, colour in _IGNORED.items():
+        ignored[label_map[..., IGNORE] & bit > 0] = colour
+    return [*tiles, ignored]
 
 
 def _draw_sides(image: Image, keypoints: NDArray[np.float32], skeleton: Skeleton) -> None:
