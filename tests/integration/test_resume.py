@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,6 +125,29 @@ def test_a_failing_compiler_is_told_in_one_line_and_a_stopped_one_is_no_failure(
     assert json.loads(run_of(tmp_path).card.read_text())["status"] == ("preempted" if asked else "failed")
     if asked:
         assert main(words) == 0
+
+
+def test_a_run_killed_before_its_first_checkpoint_hides_no_older_one(
+    whole: RunDirectory, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = PersonLabTask.training_step
+
+    def signalled(self: PersonLabTask, *arguments: Any) -> Any:
+        if self.trainer.global_step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train(self, *arguments)
+
+    words = [*WORDS, f"--data.root={synthetic}", f"--run.root={tmp_path}"]
+    with monkeypatch.context() as patch:
+        patch.setattr(PersonLabTask, "training_step", signalled)
+        assert main(words) == 75
+    older = run_of(tmp_path)
+    newer = older.path.with_name("99990101-000000-ffffff")
+    shutil.copytree(older.path, newer, ignore=shutil.ignore_patterns("*.ckpt"))
+    os.utime(newer / "run.json", (time.time() + 60, time.time() + 60))
+    assert main(words) == 0
+    assert json.loads((newer / "run.json").read_text())["status"] == "preempted"
+    assert_same(older, whole)
 
 
 def killed(words: list[str], after: str, delay: int, number: int = signal.SIGKILL) -> int:

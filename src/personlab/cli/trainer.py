@@ -34,6 +34,7 @@ from personlab.experiments.lock import RunLock
 from personlab.experiments.requeue import requeue
 from personlab.experiments.resume import find_unfinished
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
+from personlab.experiments.settings import read_yaml
 from personlab.training.callbacks import (
     CocoEvaluation,
     ContactSheet,
@@ -149,14 +150,13 @@ class PersonLabCLI(LightningCLI):
         if self.subcommand != "fit" or config.ckpt_path is not None:
             raise InputError("--resume auto: is for fit, and finds the checkpoint itself; leave out --ckpt_path")
         text = self._parser(self.subcommand).dump(self._portable_config, skip_none=False)
-        mine: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-        unfinished = find_unfinished(config.run.root, config.run.name, mine)
-        found = newest_whole(unfinished.checkpoints.glob("*.ckpt")) if unfinished else None
-        if found is None:
-            logger.info("nothing to go on with: a run of its own begins")
-            return
-        logger.info("goes on from %s", found)
-        config.ckpt_path = str(found)
+        for unfinished in find_unfinished(config.run.root, config.run.name, read_yaml(text)):
+            found = newest_whole(unfinished.checkpoints.glob("*.ckpt"))
+            if found is not None:  # a newer run may have been killed before its first one
+                logger.info("goes on from %s", found)
+                config.ckpt_path = str(found)
+                return
+        logger.info("nothing to go on with: a run of its own begins")
 
     def _place_of_run(self, config: Any) -> RunDirectory:
         """A new directory; a resumed `fit` goes on in its own; other processes of one run take the first one's."""
