@@ -111,7 +111,7 @@ def test_a_grid_is_every_combination_and_none_twice() -> None:
         (["--vary", "score_threshold=.inf"], "score_threshold=inf is no number"),
         (["--vary", "cell_read=far"], "choice of bilinear"),
         (["--vary", "max_people=1", "--size", "0"], "--size must be at least 1"),
-        (["--vary", "max_people=1", "--size", "100000"], "--size must be at most 16384"),
+        (["--vary", "max_people=1", "--size", "100000"], "--size: a side has 16384 pixels at most, got 100000"),
         (["--vary", "max_people=1", "--stride", "16"], "output_stride 16"),
     ],
 )

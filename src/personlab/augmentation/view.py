@@ -8,7 +8,7 @@ import numpy as np
 
 from personlab.augmentation.geometric import corners, placement, swap_sides
 from personlab.augmentation.photometric import photometric
-from personlab.data.warp import LARGEST_SIDE_PX, warp
+from personlab.data.warp import check_sides, warp
 from personlab.errors import InputError
 from personlab.geometry import affine
 from personlab.geometry.cells import valid_size
@@ -60,8 +60,7 @@ class TrainingView:
         if crop_size < 17 or valid_size(crop_size, 16) != crop_size:
             near = valid_size(max(crop_size, 17), 32)
             raise InputError(f"crop_size {crop_size}: must be n * 16 + 1, and better n * 32 + 1; use {near}")
-        if crop_size > LARGEST_SIDE_PX:
-            raise InputError(f"crop_size {crop_size}: a side has {LARGEST_SIDE_PX} pixels at most; give a smaller one")
+        check_sides([crop_size], "crop_size")
         if base_size is not None and base_size < 2:
             raise InputError(f"base_size {base_size}: must be 2 or more pixels")
         if not 0 < scale[0] <= scale[1]:

@@ -15,7 +15,7 @@ import torch
 from personlab.cli import encode_bench, loader_bench, train_bench, tune
 from personlab.cli.decode import Rules, make_decoder
 from personlab.cli.options import choose_command, make_parser, write_result
-from personlab.data.warp import LARGEST_SIDE_PX
+from personlab.data.warp import check_sides
 from personlab.decoding import Decoder
 from personlab.decoding.paper import Engine
 from personlab.decoding.rules.layout import read_fields
@@ -126,9 +126,8 @@ def load_scenes(
             raise InputError(f"--stride {strides}: give numbers from 1 on")
         if size is not None and len(size) != 2:
             raise InputError(f"--size {list(size)}: give [height, width]")
-        if size is not None and max(size) > LARGEST_SIDE_PX:
-            raise InputError(f"--size {list(size)}: a side has {LARGEST_SIDE_PX} pixels at most")
         height, width = SIZE if size is None else size
+        check_sides((height, width), "--size")
         return [crowd_scene(n, stride, size=(height, width)) for stride in strides for n in counts]
     if any(given is not None for given in (people, strides, size)):
         raise InputError("--scenes: fields have people, stride and size already; leave out --people, --stride, --size")

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from personlab.cli.options import make_parser, write_result
-from personlab.data.warp import LARGEST_SIDE_PX
+from personlab.data.warp import check_sides
 from personlab.devices import check_device
 from personlab.encoding import Encoder
 from personlab.errors import InputError
@@ -72,8 +72,7 @@ def run(words: list[str]) -> int:
 def _check_size(size: list[int], stride: int) -> None:
     if len(size) != 2:
         raise InputError(f"bench encode: --size {size}: give [height, width]")
-    if max(size) > LARGEST_SIDE_PX:
-        raise InputError(f"bench encode: --size {size}: a side has {LARGEST_SIDE_PX} pixels at most")
+    check_sides(size, "bench encode: --size")
     if fitting := [valid_size(n, stride) for n in size if valid_size(n, stride) != n]:
         raise InputError(f"bench encode: --size {size}: must be n * {stride} + 1, such as {fitting[0]}")
 

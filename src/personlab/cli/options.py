@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -156,9 +155,7 @@ def words_of(text: str) -> list[str]:
     return [word.strip() for word in text.strip().strip("[]").split(",") if word.strip()]
 
 
-def numbers(
-    text: str, name: str, kind: type[_Number], least: float, required: bool = True, most: float = math.inf
-) -> list[_Number]:
+def numbers(text: str, name: str, kind: type[_Number], least: float, required: bool = True) -> list[_Number]:
     """The numbers of a list given with commas, as `8,16`.
 
     Args:
@@ -167,10 +164,9 @@ def numbers(
         kind: `int` or `float`.
         least: The smallest number that makes sense.
         required: Whether there must be one at least.
-        most: The largest number that makes sense.
 
     Raises:
-        InputError: If a word is no such number, too small or too large, or nothing was given.
+        InputError: If a word is no such number or too small, or nothing was given.
     """
     found = []
     for word in words_of(text):
@@ -178,10 +174,8 @@ def numbers(
             value = kind(word)
         except ValueError:
             raise InputError(f"{name}: {word!r} is no {'whole ' * (kind is int)}number") from None
-        if not least <= value < math.inf:
+        if not least <= value < float("inf"):
             raise InputError(f"{name} must be at least {least:g}, got {word}")
-        if value > most:
-            raise InputError(f"{name} must be at most {most:g}, got {word}")
         found.append(value)
     if required and not found:
         raise InputError(f"{name} needs a number")

@@ -21,7 +21,7 @@ from personlab.cli.options import (
     words_of,
     write_result,
 )
-from personlab.data.warp import LARGEST_SIDE_PX
+from personlab.data.warp import check_sides
 from personlab.decoding import PaperDecoder
 from personlab.errors import InputError
 from personlab.evaluation.ladder import FIELDS, run_ladder, rungs
@@ -81,7 +81,8 @@ def run(words: list[str]) -> int:
     strides = numbers(options.stride, "oracle: --stride", int, least=1)
     sizes: list[int | None] = [None]
     if options.size is not None:
-        sizes = list(numbers(options.size, "oracle: --size", int, least=2, most=LARGEST_SIDE_PX))
+        sizes = list(numbers(options.size, "oracle: --size", int, least=2))
+        check_sides(sizes, "oracle: --size")
     other_fields = bool(options.weights or options.noise_px or options.noise_logits)
     if options.replace is not None and not other_fields:
         raise InputError("oracle: --replace needs fields to take instead: give --weights, --noise_px or --noise_logits")

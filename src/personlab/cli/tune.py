@@ -22,7 +22,7 @@ from personlab.cli.options import (
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.coco_tables import read_tables
 from personlab.data.dataset import CocoDataset
-from personlab.data.warp import LARGEST_SIDE_PX
+from personlab.data.warp import check_sides
 from personlab.decoding import Decoder
 from personlab.errors import InputError
 from personlab.evaluation.field_cache import FieldCache
@@ -62,8 +62,7 @@ def run(words: list[str]) -> int:
     for name in ("max_images", "size", "stride"):
         if (value := getattr(options, name)) is not None and value < 1:
             raise InputError(f"bench tune: --{name} must be at least 1, got {value}")
-    if options.size is not None and options.size > LARGEST_SIDE_PX:
-        raise InputError(f"bench tune: --size must be at most {LARGEST_SIDE_PX}, got {options.size}")
+    check_sides([options.size], "bench tune: --size")
     path = weights_path(options.weights)
     network, metadata = load_network(path)
     if options.stride is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import cv2
@@ -21,6 +22,20 @@ of COCO has a keypoint AP of .3826 with this colour, .3825 with (128, 128, 128) 
 
 LARGEST_SIDE_PX = 16_384
 """Longer side that anything is resized to; a square image of it takes 800 MB before any network has seen it."""
+
+
+def check_sides(sides: Iterable[int | None], name: str) -> None:
+    """Refuse sides that nothing is resized to, before any work: the memory for one image would end it.
+
+    Args:
+        sides: In pixels; None is whatever an image has.
+        name: What they are, for the error.
+
+    Raises:
+        InputError: If one is larger than `LARGEST_SIDE_PX`.
+    """
+    if largest := max((side for side in sides if side is not None and side > LARGEST_SIDE_PX), default=None):
+        raise InputError(f"{name}: a side has {LARGEST_SIDE_PX} pixels at most, got {largest}; give a smaller one")
 
 
 def warp(sample: Sample, matrix: affine.Affine, size: tuple[int, int]) -> Sample:
@@ -75,10 +90,7 @@ class Resize:
             raise InputError("resizing needs a longer side or a factor, one of both")
         if (longer_side or factor or 0) <= 0:
             raise InputError(f"cannot resize to {longer_side or factor}: give a positive size or factor")
-        if longer_side is not None and longer_side > LARGEST_SIDE_PX:
-            raise InputError(
-                f"cannot resize to {longer_side} pixels: a side has {LARGEST_SIDE_PX} at most; give a smaller size"
-            )
+        check_sides([longer_side], "resizing")
         self.longer_side = longer_side
         self.factor = factor
 
@@ -91,11 +103,8 @@ class Resize:
             matrix = affine.scaling(float(self.factor or 1))
         scale = matrix[0, 0]
         size = (round((height - 1) * scale) + 1, round((width - 1) * scale) + 1)
-        if scale > 1 and max(size) > LARGEST_SIDE_PX:
-            raise InputError(
-                f"cannot resize {width}x{height} pixels by {scale:g}: a side has {LARGEST_SIDE_PX} at most; give a "
-                "smaller factor"
-            )
+        if scale > 1:
+            check_sides(size, f"resizing {width}x{height} pixels by {scale:g}")
         return warp(sample, matrix, size)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from personlab.data.collate import collate
 from personlab.data.images import read_image
-from personlab.data.warp import LARGEST_SIDE_PX, Resize
+from personlab.data.warp import Resize, check_sides
 from personlab.decoding import RULES, Decoder
 from personlab.devices import check_device
 from personlab.errors import InputError
@@ -130,8 +130,7 @@ class Predictor:
             raise InputError("several scales need a size that the first of them has: give --size")
         if any(side is not None and side < 2 for side in (size, *scales)):
             raise InputError(f"sizes {[size, *scales]}: an image needs 2 pixels at least")
-        if any(side is not None and side > LARGEST_SIDE_PX for side in (size, *scales)):
-            raise InputError(f"sizes {[size, *scales]}: a side has {LARGEST_SIDE_PX} pixels at most; give smaller ones")
+        check_sides((size, *scales), "sizes")
         sides = (size, *scales)
         if twice := [side for side in scales if sides.count(side) > 1]:
             raise InputError(
