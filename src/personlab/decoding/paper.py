@@ -67,8 +67,8 @@ class PaperDecoder(Decoder):
             score_threshold: People with a lower score are dropped, and always those with none at all.
             expected_oks: Score keypoints by Expected-OKS; otherwise by their heatmap probability.
             soft_nms: Count only keypoints that no better person has; otherwise a person scores the plain mean.
-            hard_nms_oks: OKS with a better person above which a person is dropped; None drops nobody. What soft-NMS
-                takes the place of: for comparisons, with `soft_nms` false.
+            hard_nms_oks: OKS with a better person above which a person is dropped; None drops nobody. An alternative
+                to soft-NMS, for comparisons.
             cell_read: How offsets are read between cells, see `grouping.group_keypoints`.
             short_refinements: How often each keypoint reached along the tree is corrected by the short offsets.
             segmentation_threshold: Smallest probability of a person's pixel.

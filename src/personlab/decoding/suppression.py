@@ -95,8 +95,8 @@ def hard_nms(
     Returns:
         The indices that are left, best first.
 
-    Source: PersonLab, section 3.1, names it as what soft-NMS takes the place of; the OKS between people is that of
-    Papandreou et al., CVPR 2017, section 3.2.3. An alternative for comparisons.
+    Source: non-maximum suppression by keypoints, as in Papandreou et al., CVPR 2017. Departure: not part of PersonLab,
+    whose people are scored by `soft_nms_scores`; for comparisons.
     """
     kept: list[int] = []
     for n in order:
