@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.tables import Row, markdown, shown_ap
-from personlab.evaluation.bootstrap import Difference
 from personlab.experiments.ablation.table import markdown as study_table
 
 PAPER = {
     "refinement steps: 0": "2 steps bring +.033 keypoint AP and +.022 mask AP, more for large people",
-    "scores: no Expected-OKS": "Expected-OKS is clearly better than without",
-    "scores: hard NMS": "soft-NMS is clearly better than hard non-maximum suppression",
+    "scores: no Expected-OKS": "Expected-OKS is clearly better than the alternatives",
+    "scores: hard NMS": "soft-NMS is clearly better than the alternatives",
     "stride: 8": "slightly better than 16",
     "longer side: 601 px": "smaller inputs suffice for large people only",
 }
@@ -30,13 +29,13 @@ def directions_table(result: Row) -> str:
     for level, told in PAPER.items():
         found = levels.get(level, {}).get("keypoints")
         if found is not None:
-            difference = Difference.from_json(found["by_image"])
+            delta = found["by_image"]
             expected = 1 if level in BETTER_HERE else -1
-            same = "same direction" if difference.delta * expected > 0 else "other direction"
+            same = "same direction" if delta["value"] * expected > 0 else "other direction"
             rows.append(
                 {"level here": level, "the paper": told, "keypoint AP here": shown_ap({"AP": found["ap"]}),
-                 "Δ": f"{difference.delta:+.3f}".replace("0.", ".", 1).replace("-", "−"),
-                 "verdict": same if difference.conclusive else f"inconclusive ({same})"}
+                 "Δ": f"{delta['value']:+.3f}".replace("0.", ".", 1).replace("-", "−"),
+                 "verdict": same if delta["conclusive"] else f"inconclusive ({same})"}
             )  # fmt: skip
     return markdown(rows)
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from personlab.cli.trainer import PersonLabCLI, command_line, quiet_lightning
 from personlab.data.datamodule import CocoDataModule
+from personlab.experiments.settings import read_yaml
 
 
 @dataclass(frozen=True)
@@ -51,9 +50,7 @@ def resolve_fit(words: Sequence[str]) -> Resolved:
     try:
         command_line(["fit", *words], _Resolver)
     except _Found as found:
-        text = str(found)
-        content: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-        return Resolved(text, content)
+        return Resolved(str(found), read_yaml(str(found)))
     raise AssertionError("the command line was neither refused nor resolved")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -140,13 +140,24 @@ def paired_bootstrap(
     Raises:
         InputError: If the images differ, or none has a person that counts.
     """
-    if not np.array_equal(first.image_ids, second.image_ids) or not np.array_equal(first.truths, second.truths):
-        raise InputError("the two evaluations are of different images or annotations: only the same ones compare")
+    check_same_images([first, second])
     values = average_precision(first.sorted()), average_precision(second.sorted())
     if np.isnan(values[0]):
         raise InputError("no image has a person that counts, so there is nothing to compare")
     deltas = resampled_precisions(second, resamples, seed) - resampled_precisions(first, resamples, seed)
     return Difference(*values, values[1] - values[0], *interval(deltas, level), level, resamples)
+
+
+def check_same_images(evaluations: Sequence[Matches]) -> None:
+    """Refuse to compare evaluations of different images.
+
+    Raises:
+        InputError: If their images, or the people that count on them, differ.
+    """
+    first = evaluations[0]
+    for other in evaluations[1:]:
+        if not np.array_equal(first.image_ids, other.image_ids) or not np.array_equal(first.truths, other.truths):
+            raise InputError("the evaluations are of different images or annotations: only the same ones compare")
 
 
 def draws(images: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:

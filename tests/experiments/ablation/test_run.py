@@ -111,8 +111,8 @@ def test_all_cells_and_seeds_are_run_and_told(place) -> None:
     assert baseline["keypoints"] == {"ap": 1.0, "aps": [1.0, 1.0]}
     figures = shifted["keypoints"]
     assert figures["ap"] < 1
-    assert figures["by_image"]["delta"] == pytest.approx(figures["ap"] - 1)
-    assert figures["by_seed"]["pairs"] == 2
+    assert figures["by_image"]["value"] == pytest.approx(figures["ap"] - 1)
+    assert figures["by_seed"]["number"] == 2
     assert figures["conclusive"]
     assert baseline["runs"][0]["run"].startswith("runs/fake-baseline-seed0/run-")
     table = markdown(rows).splitlines()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from personlab.data.coco_tables import read_tables, sizes_of_images
 from personlab.errors import InputError
-from personlab.evaluation.bootstrap import Matches
+from personlab.evaluation.bootstrap import Matches, average_precision, resampled_precisions
 from personlab.evaluation.coco_ap import CocoAP, Kind
 from personlab.evaluation.image_sets import kinds_of, read_image_set
 from personlab.evaluation.results import read_results
@@ -27,6 +31,16 @@ class Evidence:
 
     matches: Mapping[Kind, Matches]
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def precisions(self) -> dict[Kind, float]:
+        """Average precision, by kind."""
+        return {kind: average_precision(matches.sorted()) for kind, matches in self.matches.items()}
+
+    @cached_property
+    def resampled(self) -> dict[Kind, NDArray[np.float64]]:
+        """`(resample,)` the same of images drawn with replacement, the same ones for all runs on the same images."""
+        return {kind: resampled_precisions(matches) for kind, matches in self.matches.items()}
 
 
 class Scorer:

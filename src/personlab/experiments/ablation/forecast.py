@@ -8,19 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.study import Budget
-from personlab.experiments.ledger import Ledger
-from personlab.experiments.runs import RunDirectory
+from personlab.experiments.catalogue import Run, read_run
 
 _SAME_COST = ("model.network.init_args.backbone", "data.batch_size", "data.view", "data.eval_size", "data.val_images")
 """Options by which a step or a validation takes longer."""
 
 
 def forecast(
-    root: Path, left: Sequence[Trial], done: Mapping[str, RunDirectory], workers: int, budget: Budget, used_s: float
+    root: Path, left: Sequence[Trial], done: Mapping[str, Run], workers: int, budget: Budget, used_s: float
 ) -> str:
     """What is to come, in a sentence.
 
@@ -43,7 +40,7 @@ def forecast(
     known = [s for s in (seconds_of(run, left[0]) for run in done.values()) if s is not None]
     if not known:
         cards = sorted(root.glob("*/*/run.json"), key=lambda card: card.stat().st_mtime, reverse=True)[:50]
-        known = [s for s in (seconds_of(RunDirectory(card.parent), left[0]) for card in cards) if s is not None][:5]
+        known = [s for s in (seconds_of(read_run(card.parent), left[0]) for card in cards) if s is not None][:5]
     if not known:
         return f"time: not known, since no run of its kind is there yet{told}"
     each = statistics.median(known)
@@ -51,18 +48,13 @@ def forecast(
     return f"time: about {hours:.2f} h, {each / 60:.1f} min each, judged by {len(known)} runs{told}"
 
 
-def seconds_of(run: RunDirectory, trial: Trial) -> float | None:
+def seconds_of(run: Run, trial: Trial) -> float | None:
     """Seconds that a trial takes if it costs what a run did; None if their costs differ or the run told none."""
-    last = max((float(line.get("wall_s", 0)) for line in Ledger(str(run.path)).lines()), default=0.0)
-    try:
-        config: Any = OmegaConf.to_container(OmegaConf.load(run.config), resolve=False)
-    except Exception:  # every YAML library error has its own class
+    theirs, mine = (_at(c, "trainer.max_steps") for c in (run.config, trial.config))
+    alike = all(_at(run.config, name) == _at(trial.config, name) for name in _SAME_COST)
+    if not run.seconds or not alike or type(theirs) is not int or type(mine) is not int or min(theirs, mine) < 1:
         return None
-    theirs, mine = (_at(c, "trainer.max_steps") for c in (config, trial.config))
-    alike = all(_at(config, name) == _at(trial.config, name) for name in _SAME_COST)
-    if not last or not alike or type(theirs) is not int or type(mine) is not int or min(theirs, mine) < 1:
-        return None
-    return last * mine / theirs
+    return run.seconds * mine / theirs
 
 
 def _at(config: Mapping[str, Any], name: str) -> Any:

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from omegaconf import OmegaConf
-
 from personlab.errors import InputError
 from personlab.experiments.ablation.study import Study
+from personlab.experiments.catalogue import Run, read_run
+from personlab.experiments.evidence import predictions_of
 from personlab.experiments.resume import deciding_settings
-from personlab.experiments.runs import RunDirectory
 from personlab.files import sha256
 
-logger = logging.getLogger("personlab")
 _PLACES = ("data.root", "contact_sheet", "checkpoint", "verbose")
 """Where the data lie and what is drawn and kept; the data themselves are told by their content."""
 
@@ -128,7 +125,7 @@ def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict[str, RunDirectory]:
+def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict[str, Run]:
     """Finished runs that trials can take, by key; the newest where there are several.
 
     Args:
@@ -138,37 +135,15 @@ def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict
     """
     wanted = {trial.key for trial in trials}
     seeds = {trial.seed for trial in trials}
-    found: dict[str, tuple[float, RunDirectory]] = {}
-    for card_file in root.glob(f"{names}/*/run.json"):
-        run = RunDirectory(card_file.parent)
-        card = _read(card_file)
-        if card.get("status") != "finished" or card.get("seed") not in seeds or not results_of(run):
+    found: dict[str, tuple[float, Run]] = {}
+    for card in root.glob(f"{names}/*/run.json"):
+        run = read_run(card.parent)
+        if run.status != "finished" or run.card.get("seed") not in seeds or predictions_of(run) is None:
             continue
-        try:
-            config: Any = OmegaConf.to_container(OmegaConf.load(run.config), resolve=False)
-            key = config_key(config, card.get("data_hash") or {})
-        except Exception as error:  # every YAML library error has its own class
-            logger.debug("%s: its config cannot be read: %s", run.path, error)
-            continue
-        when = card_file.stat().st_mtime
+        key, when = config_key(run.config, run.section("data_hash")), card.stat().st_mtime
         if key in wanted and (key not in found or found[key][0] < when):
             found[key] = when, run
     return {key: run for key, (_, run) in found.items()}
-
-
-def results_of(run: RunDirectory) -> Path | None:
-    """Results of a run's last validation, None if there are none."""
-    step = _read(run.path / "evaluation.json").get("step")
-    path = run.predictions / f"val-step{step}.json"
-    return path if path.is_file() else None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _slug(name: str) -> str:

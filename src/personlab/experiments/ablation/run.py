@@ -18,9 +18,9 @@ from typing import IO, Any
 from personlab.experiments.ablation.forecast import forecast
 from personlab.experiments.ablation.plan import Trial, find_finished
 from personlab.experiments.ablation.study import Budget
+from personlab.experiments.catalogue import Run
 from personlab.experiments.provenance import now
 from personlab.experiments.requeue import TRY_AGAIN
-from personlab.experiments.runs import RunDirectory
 from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_atomically, write_json
 
@@ -65,9 +65,9 @@ class Runner:
             self._free.put(one)
         self._running: dict[str, tuple[float, int]] = {}
         self.attempts: dict[str, list[dict[str, Any]]] = self._read_attempts()
-        self.runs: dict[str, RunDirectory] = {}
+        self.runs: dict[str, Run] = {}
 
-    def sort(self, plan: Sequence[Trial]) -> tuple[dict[str, RunDirectory], list[Trial]]:
+    def sort(self, plan: Sequence[Trial]) -> tuple[dict[str, Run], list[Trial]]:
         """Finished runs by key, wherever below the root they are, and the trials without."""
         self.runs = find_finished(self.root, plan)
         return self.runs, [trial for trial in plan if trial.key not in self.runs]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from personlab.evaluation.bootstrap import Difference
+from personlab.evaluation.bootstrap import check_same_images
 from personlab.evaluation.coco_ap import Kind
 from personlab.experiments.ablation.evidence import Evidence
-from personlab.experiments.ablation.statistics import Resampled, by_image, by_seed, resample
+from personlab.experiments.deltas import by_image, by_seed
 
 KINDS: dict[Kind, str] = {"keypoints": "keypoint AP", "segmentation": "mask AP"}
 
@@ -40,21 +40,13 @@ def table_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
 
     Returns:
         A row a cell: `level`, `runs` (one a seed, with its AP), `failed`, `unfinished`, and by kind `ap`, the mean over
-        seeds, and of others than the baseline `by_image` and `by_seed`, see `Difference`, over the seeds that both
-        have. `conclusive` tells whether both intervals leave out 0, or the only one there is. Kinds that nothing was
-        found of are missing.
+        seeds, and of others than the baseline `by_image` and `by_seed`, see `Delta`, over the seeds that both have.
+        `conclusive` tells whether both intervals leave out 0, or the only one there is. Kinds that nothing was found of
+        are missing.
 
     Raises:
         InputError: If results are of different images.
     """
-    baseline = found[0]
-    kept: dict[tuple[Kind, tuple[int, ...]], Resampled] = {}
-
-    def of_baseline(kind: Kind, seeds: tuple[int, ...]) -> Resampled:
-        if (kind, seeds) not in kept:
-            kept[kind, seeds] = resample([baseline.runs[seed].matches[kind] for seed in seeds])
-        return kept[kind, seeds]
-
     rows = []
     for cell in found:
         row: dict[str, Any] = {
@@ -65,27 +57,28 @@ def table_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
         }
         for kind in KINDS:
             if cell.runs and all(kind in run.matches for run in cell.runs.values()):
-                row[kind] = _figures(cell, baseline, kind, of_baseline)
+                row[kind] = _figures(cell, found[0], kind)
         rows.append(row)
     return rows
 
 
-def _figures(cell: Found, baseline: Found, kind: Kind, of_baseline: Any) -> dict[str, Any]:
+def _figures(cell: Found, baseline: Found, kind: Kind) -> dict[str, Any]:
     """One kind of a row."""
-    seeds = tuple(cell.runs)
-    mine = of_baseline(kind, seeds) if cell is baseline else resample([r.matches[kind] for r in cell.runs.values()])
-    figures: dict[str, Any] = {"ap": mine.ap, "aps": list(mine.runs)}
-    shared = tuple(s for s in seeds if s in baseline.runs and kind in baseline.runs[s].matches)
+    aps = [run.precisions[kind] for run in cell.runs.values()]
+    figures: dict[str, Any] = {"ap": statistics.fmean(aps), "aps": aps}
+    shared = [seed for seed in cell.runs if seed in baseline.runs and kind in baseline.runs[seed].matches]
     if cell is baseline or not shared:
         return figures
-    if shared != seeds:
-        mine = resample([cell.runs[seed].matches[kind] for seed in shared])
-    theirs = of_baseline(kind, shared)
-    image = by_image(theirs, mine)
-    seed = by_seed(theirs.runs, mine.runs)
+    theirs, mine = ([of.runs[seed] for seed in shared] for of in (baseline, cell))
+    check_same_images([run.matches[kind] for run in (*theirs, *mine)])
+    first, second = ([run.precisions[kind] for run in runs] for runs in (theirs, mine))
+    resampled_first, resampled_second = ([run.resampled[kind] for run in runs] for runs in (theirs, mine))
+    image = by_image(first, second, resampled_first, resampled_second, len(mine[0].matches[kind].image_ids))
+    seed = by_seed(first, second)
+    assert image is not None  # somebody counts: see `Scorer`
     figures["by_image"] = image.to_json()
-    figures["by_seed"] = seed
-    figures["conclusive"] = image.conclusive and (seed is None or bool(seed["conclusive"]))
+    figures["by_seed"] = seed and seed.to_json()
+    figures["conclusive"] = image.conclusive and (seed is None or seed.conclusive)
     return figures
 
 
@@ -105,7 +98,8 @@ def markdown(rows: Sequence[Mapping[str, Any]]) -> str:
         cells = [str(row["level"]), *([_runs(row)] if trained else [])]
         for kind in kinds:
             figures = row.get(kind) or {}
-            cells += [_ap(figures.get("ap")), _by_image(figures), *([_by_seed(figures)] if with_seeds else [])]
+            deltas = [figures.get(name) for name in ("by_image", *(["by_seed"] if with_seeds else []))]
+            cells += [_ap(figures.get("ap")), *map(_delta, deltas)]
         if cost is not None:
             cells.append(_mean(run[cost] for run in row["runs"] if cost in run))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
@@ -118,21 +112,11 @@ def _runs(row: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _by_image(figures: Mapping[str, Any]) -> str:
-    if "by_image" not in figures:
+def _delta(found: Mapping[str, Any] | None) -> str:
+    if found is None:
         return "–"
-    difference = Difference.from_json(figures["by_image"])
-    return _delta(difference.delta, difference.low, difference.high, difference.conclusive)
-
-
-def _by_seed(figures: Mapping[str, Any]) -> str:
-    found = figures.get("by_seed")
-    return "–" if found is None else _delta(found["delta"], found["low"], found["high"], found["conclusive"])
-
-
-def _delta(delta: float, low: float, high: float, conclusive: bool) -> str:
-    told = f"{_signed(delta)} [{_signed(low)}, {_signed(high)}]"
-    return told if conclusive else f"{told} inconclusive"
+    told = f"{_signed(found['value'])} [{_signed(found['low'])}, {_signed(found['high'])}]"
+    return told if found["conclusive"] else f"{told} inconclusive"
 
 
 def _signed(value: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,11 @@ from typing import Any
 from personlab.data.coco import annotation_path
 from personlab.errors import InputError
 from personlab.experiments.ablation.evidence import Evidence, Scorer
-from personlab.experiments.ablation.plan import Trial, results_of
+from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.run import Runner
 from personlab.experiments.ablation.table import Found
-from personlab.experiments.ledger import Ledger
-from personlab.experiments.runs import RunDirectory
+from personlab.experiments.catalogue import Run
+from personlab.experiments.evidence import predictions_of
 from personlab.skeleton import COCO, Skeleton
 
 
@@ -46,26 +45,23 @@ def collect(plan: Sequence[Trial], runner: Runner) -> list[Found]:
     return found
 
 
-def _evidence(run: RunDirectory, config: dict[str, Any], scorers: dict[Any, Scorer], root: Path) -> Evidence:
+def _evidence(run: Run, config: dict[str, Any], scorers: dict[Any, Scorer], root: Path) -> Evidence:
     """What one run found at its end."""
     data = config["data"]
     # The annotations of this machine: a run that was taken over may have had them elsewhere, with the same content.
     annotations = annotation_path(data["root"], data.get("val_split", "val2017"), data["annotations"])
-    report = json.loads((run.path / "evaluation.json").read_text(encoding="utf-8"))
-    key = (annotations, data.get("skeleton"), bool(report["only_with_keypoints"]))
+    results = predictions_of(run)
+    assert results is not None  # see `find_finished`
+    key = (annotations, data.get("skeleton"), bool((run.evaluation or {}).get("only_with_keypoints")))
     if key not in scorers:
         skeleton = COCO if key[1] is None else Skeleton.from_file(key[1])
         scorers[key] = Scorer(annotations, skeleton, key[2])
-    results = results_of(run)
-    assert results is not None  # it is finished
     return scorers[key].read(results, _about(run, root))
 
 
-def _about(run: RunDirectory, root: Path) -> dict[str, Any]:
-    card = json.loads(run.card.read_text(encoding="utf-8"))
-    seconds = max((float(line.get("wall_s", 0)) for line in Ledger(str(run.path)).lines()), default=0.0)
+def _about(run: Run, root: Path) -> dict[str, Any]:
     return {
-        "run": f"{root.name}/{run.path.relative_to(root)}", "minutes": round(seconds / 60, 2),
-        "commit": (card.get("git") or {}).get("commit"), "dirty": (card.get("git") or {}).get("dirty"),
-        "config_hash": card.get("config_hash"), "data_hash": card.get("data_hash"), "devices": card.get("devices"),
+        "run": f"{root.name}/{run.path.relative_to(root)}", "minutes": round((run.seconds or 0.0) / 60, 2),
+        "commit": run.commit, "dirty": run.dirty, "config_hash": run.card.get("config_hash"),
+        "data_hash": run.card.get("data_hash"), "devices": run.card.get("devices"),
     }  # fmt: skip
