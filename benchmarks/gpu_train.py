@@ -18,10 +18,13 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -122,13 +125,26 @@ def kernels(options: argparse.Namespace, batch: Batch, row: Row) -> list[Row]:
             step(batch)
         if step.device.type == "cuda":
             torch.cuda.synchronize(step.device)
-    name = "self_device_time_total" if step.device.type == "cuda" else "self_cpu_time_total"
-    events = sorted(found.key_averages(), key=lambda event: -getattr(event, name))
-    total = sum(getattr(event, name) for event in events)
+    return slowest(found.key_averages(), step.device.type == "cuda")
+
+
+def slowest(events: Iterable[FunctionEventAvg], on_gpu: bool) -> list[Row]:
+    """The ten events of three steps that take most time, with their share of the time of all.
+
+    Args:
+        events: Of the profiler. On a GPU only kernels count: an operation has the time of the kernel that it launches,
+            which has a row of its own.
+        on_gpu: Whether the steps ran on one.
+    """
+    name = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+    device = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    counted = [event for event in events if event.device_type == device and not event.is_user_annotation]
+    counted.sort(key=lambda event: -getattr(event, name))
+    total = sum(getattr(event, name) for event in counted)
     return [
         {"kernel": event.key[:160], "calls": event.count // 3, "ms": getattr(event, name) / 3e3,
          "share": getattr(event, name) / total}
-        for event in events[:10]
+        for event in counted[:10]
     ]  # fmt: skip
 
 

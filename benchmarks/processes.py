@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.commands import parse, told
+from benchmarks.speed_tables import times_one_process
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
 
@@ -86,7 +87,9 @@ def main() -> None:
     about = provenance(told(["python", "-m", "benchmarks.processes", *sys.argv[1:]]))
     rows = [train(processes, options) for _ in range(options.turns) for processes in (1, 2)]
     one, two = (statistics.median(r["images_per_s"] for r in rows if r["processes"] == n) for n in (1, 2))
-    sys.stdout.write(f"1 process {one:.2f} images/s, 2 processes {two:.2f} images/s: {two / one:.2f} times\n")
+    sys.stdout.write(
+        f"1 process {one:.2f} images/s, 2 processes {two:.2f} images/s: {times_one_process(rows, 2):.2f} times\n"
+    )
     if options.json:
         write_json(options.json, {**about, "config": options.config, "batch": options.batch, "rows": rows})
 

@@ -99,18 +99,25 @@ def workers_table(result: Row) -> str:
     )  # fmt: skip
 
 
+def times_one_process(rows: list[Row], processes: int) -> float:
+    """How many times as fast as one process several are: the median of the turns, whose runs follow each other."""
+    one, several = ([row["images_per_s"] for row in rows if row["processes"] == n] for n in (1, processes))
+    return statistics.median(fast / slow for slow, fast in zip(one, several, strict=True))
+
+
 def processes_table(result: Row) -> str:
     """Training with one and two processes: medians, and what each second of processor time gave."""
     rows = []
     for count in sorted({row["processes"] for row in result["rows"]}):
         same = [row for row in result["rows"] if row["processes"] == count]
         rows.append({"processes": count, "speed": _median(same, "images_per_s"),
+                     "times": times_one_process(result["rows"], count),
                      "cores": statistics.median(row["cpu_s"] / row["seconds"] for row in same),
                      "work": statistics.median(row["images"] / row["cpu_s"] for row in same),
                      "load": _median(same, "load")})  # fmt: skip
     return markdown(
         {"processes": row["processes"], "images/s": f"{row['speed']:.2f}",
-         "times one process": f"{row['speed'] / rows[0]['speed']:.2f}", "cores that the run got": f"{row['cores']:.2f}",
+         "times one process, by turns": f"{row['times']:.2f}", "cores that the run got": f"{row['cores']:.2f}",
          "images a second of processor time": f"{row['work']:.2f}",
          "processes that wanted a core": f"{row['load']:.1f}"}
         for row in rows

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 import torch
+from torch.autograd import DeviceType
+from torch.autograd.profiler_util import EventList, FunctionEvent
 
 from benchmarks import gpu_train, speed_tables
 
@@ -32,6 +34,25 @@ def test_every_way_of_training_is_timed_and_its_kernels_named(result: dict) -> N
     assert len(result["kernels"]) == 10
     assert any("convolution" in row["kernel"] for row in result["kernels"])
     assert sum(row["share"] for row in result["kernels"]) <= 1
+
+
+def test_a_kernel_counts_once_and_not_for_the_operation_that_launched_it() -> None:
+    def event(number: int, name: str, device: DeviceType, start_us: float, end_us: float) -> FunctionEvent:
+        made = FunctionEvent(
+            number, name, 1, start_us, end_us, device_type=device, use_device="cuda", is_legacy=False, is_async=False
+        )
+        made.stack = []
+        return made
+
+    operation = event(1, "aten::cudnn_convolution", DeviceType.CPU, 0, 10)
+    operation.append_kernel("xmma_fprop", 0, 900)
+    kernels = [event(2, "xmma_fprop", DeviceType.CUDA, 20, 920), event(3, "add", DeviceType.CUDA, 930, 1230)]
+    events = EventList([operation, *kernels], use_device="cuda")
+    events._build_tree()
+    assert gpu_train.slowest(events.key_averages(), on_gpu=True) == [
+        {"kernel": "xmma_fprop", "calls": 0, "ms": 0.3, "share": 0.75},
+        {"kernel": "add", "calls": 0, "ms": 0.1, "share": 0.25},
+    ]
 
 
 def test_operations_are_those_of_the_convolutions() -> None:
