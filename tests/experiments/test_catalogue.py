@@ -177,6 +177,11 @@ def test_a_run_is_found_by_its_place_its_name_or_the_beginning_of_its_id(tmp_pat
     with pytest.raises(InputError, match="is no run directory"):
         read_run(tmp_path / "test", tmp_path / "nowhere")
     assert read_run(tmp_path / "other", tmp_path / "nowhere").path == only
+    deeper = write_run(tmp_path / "checkout" / "runs", "40", name="demo")
+    assert read_run(deeper.parent, tmp_path / "nowhere").path == deeper
+    for above in ("checkout", "checkout/runs"):  # where somebody works, and happens to have one run
+        with pytest.raises(InputError, match="is no run directory"):
+            read_run(tmp_path / above, tmp_path / "nowhere")
     monkeypatch.chdir(folders["30"])
     assert read_run(".").run_id == "30"
     assert os.path.isabs(read_run(".").path)

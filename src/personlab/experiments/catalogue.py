@@ -46,8 +46,8 @@ def read_run(path: str | Path, root: str | Path = "runs") -> Run:
     """One run.
 
     Args:
-        path: Its directory, a folder that holds no other run, its `name/run_id` below the root, a beginning of either
-            that no other run has, or the name of an experiment with one run.
+        path: Its directory, that of its name if there is no other run in it, its `name/run_id` below the root, a
+            beginning of either that no other run has, or the name of an experiment with one run.
         root: Folder of all runs.
 
     Raises:
@@ -67,9 +67,9 @@ def read_run(path: str | Path, root: str | Path = "runs") -> Run:
         first = ", ".join("/".join(folder.parts[-2:]) for folder in sorted(meant)[:3])
         raise InputError(f"{text}: {len(meant)} runs may be meant ({first}{', …' * (len(meant) > 3)}); give more of it")
     if os.path.isdir(text):
-        inside = [folder for folder in _run_folders(Path(text), _DEPTH, set()) if _is_run(folder)]
-        if len(inside) == 1:
-            return _read(inside[0])
+        alone = [folder for folder in _run_folders(Path(text), 1, set()) if _is_run(folder)]
+        if len(alone) == 1:
+            return _read(alone[0])
         raise InputError(
             f"{text}: is no run directory, it has no run.json; `personlab runs {text}` lists what is below"
         )
