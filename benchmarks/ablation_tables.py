@@ -54,6 +54,6 @@ def seeds(result: Row) -> str:
     failed = sum(row["failed"] for row in result["rows"])
     minutes = sum(run["minutes"] for row in result["rows"] for run in row["runs"])
     return (
-        f"{runs} trainings with the seeds {' and '.join(map(str, result['seeds']))}, {failed} failed, {minutes:.0f} "
+        f"{runs} trainings with the seeds {' and '.join(map(str, result['seeds']))}, {failed} failed, {minutes:.1f} "
         "minutes together; every Δ is to the first row, with 95 % intervals paired by image and by seed."
     )
