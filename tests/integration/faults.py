@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
-MODULES = ("tests.integration.test_resume", "tests.integration.test_faults")
+MODULES = ("tests.integration.test_resume", "tests.integration.test_faults", "tests.integration.test_wandb")
 BEGIN, END = "<!-- faults -->\n", "<!-- end -->"
 
 

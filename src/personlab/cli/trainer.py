@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
@@ -35,6 +34,7 @@ from personlab.experiments.requeue import requeue
 from personlab.experiments.resume import find_unfinished
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
 from personlab.experiments.settings import read_yaml
+from personlab.experiments.sweeps.wandb_engine import has_key
 from personlab.training.callbacks import (
     CocoEvaluation,
     ContactSheet,
@@ -69,6 +69,12 @@ class PersonLabCLI(LightningCLI):
         parser.add_argument("--run.root", type=str, default="runs", help="folder of all runs")
         parser.add_argument(
             "--run.wandb", type=str, default="auto", help="W&B: auto (online with a key), online, offline, off"
+        )
+        parser.add_argument(
+            "--run.wandb_checkpoints",
+            type=Literal["none", "best", "all"],
+            default="none",
+            help="checkpoints sent to W&B: none, best (and the last, when the run ends), all (as they are saved)",
         )
         parser.add_argument(
             "--run.requeue", type=bool, default=True, help="in a SLURM job: have it queued again when it is preempted"
@@ -139,7 +145,9 @@ class PersonLabCLI(LightningCLI):
         config.trainer.default_root_dir = str(self.run.path)
         config.checkpoint.dirpath = str(self.run.checkpoints)
         if config.trainer.logger is None or config.trainer.logger is True:
-            config.trainer.logger = _loggers(self.run, config.run.wandb)
+            config.trainer.logger = _loggers(
+                self.run, config.run.wandb, config.run.wandb_checkpoints, str(self.subcommand)
+            )
 
     def _find_checkpoint(self, config: Any) -> None:
         """Go on with an unfinished run, if there is one.
@@ -271,10 +279,18 @@ class PersonLabCLI(LightningCLI):
                 self._lock.release()
                 os.environ.pop(_RUN_VARIABLE, None)
             self._recovery.give_back()
+            if preempted is None:
+                self._close_mirrors()
         if preempted is not None:  # when all is written: SLURM may end the job at once
             wanted = self.config[self.subcommand].run.requeue
-            raise SystemExit(requeue(wanted, preempted, self.trainer.is_global_zero))
+            code = requeue(wanted, preempted, self.trainer.is_global_zero)
+            self._close_mirrors()  # last, since W&B may take its time; what it does not get now it gets when it goes on
+            raise SystemExit(code)
         self._tell_results()
+
+    def _close_mirrors(self) -> None:
+        for mirror in self._mirrors():
+            mirror.close()
 
     @rank_zero_only
     def _tell_results(self) -> None:
@@ -313,11 +329,13 @@ class PersonLabCLI(LightningCLI):
         devices = describe_devices(self.trainer.strategy.root_device.type)
         weights = {} if resumes else weights_hashes(config.model.initial_weights, config.ckpt_path)
         start_card(self.run, config.seed_everything, devices, self.datamodule.content_hashes(), self._batch(), weights)
-        for mirror in self.trainer.loggers:
-            if isinstance(mirror, WandbLogger):
-                resolved: Any = OmegaConf.to_container(OmegaConf.load(target), resolve=False)
-                mirror.log_hyperparams(resolved)
+        for mirror in self._mirrors():
+            mirror.describe()
         logger.info("run directory: %s", self.run.path)
+
+    def _mirrors(self) -> list[Any]:
+        """Loggers that mirror the run directory, known by their class only where there is one: W&B takes a second."""
+        return [mirror for mirror in self.trainer.loggers if hasattr(mirror, "describe") and hasattr(mirror, "close")]
 
 
 def _rounded(value: float | None) -> str:
@@ -331,31 +349,25 @@ def default_precision(accelerator: str) -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
-def _loggers(run: RunDirectory, wandb_mode: str) -> list[dict[str, Any]]:
-    """The ledger, and W&B as a mirror."""
+def _loggers(run: RunDirectory, mode: str, checkpoints: str = "none", command: str = "fit") -> list[dict[str, Any]]:
+    """The ledger, and W&B as its mirror: the ledger first, since the mirror reads it."""
     loggers: list[dict[str, Any]] = [
         {"class_path": "personlab.experiments.Ledger", "init_args": {"run_directory": str(run.path)}},
     ]
-    if wandb_mode == "auto":
-        has_key = bool(os.environ.get("WANDB_API_KEY")) or "api.wandb.ai" in _read_or_empty(Path.home() / ".netrc")
-        wandb_mode = "online" if has_key else "offline"
-    if wandb_mode != "off":
-        project = os.environ.get("WANDB_PROJECT", run.name)  # the trials of a sweep have names of their own
-        arguments = {"save_dir": str(run.path), "project": project, "id": run.run_id, "name": run.run_id}
-        loggers.append(
-            {
-                "class_path": "personlab.experiments.mirror.WandbMirror",
-                "init_args": {**arguments, "offline": wandb_mode == "offline"},
-            }
-        )
+    if mode == "auto":
+        mode = "online" if has_key() else "offline"
+    if mode != "off":
+        arguments = {
+            "run_directory": str(run.path),
+            "checkpoints": checkpoints,
+            "project": os.environ.get("WANDB_PROJECT", run.name),  # the trials of a sweep have names of their own
+            "id": run.run_id,
+            "name": run.run_id,
+            "job_type": command,
+            "offline": mode == "offline",
+        }
+        loggers.append({"class_path": "personlab.experiments.mirror.WandbMirror", "init_args": arguments})
     return loggers
-
-
-def _read_or_empty(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        return ""
 
 
 def run(words: list[str]) -> int:

@@ -93,7 +93,8 @@ def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, mo
 
 
 def test_under_an_agent_the_mirror_is_the_agents_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {"save_dir": str(tmp_path), "project": "demo", "id": "own", "name": "own", "offline": True}
+    given: dict[str, Any] = {"project": "demo", "id": "own", "name": "own", "offline": True}
+    given["run_directory"] = str(tmp_path)
     monkeypatch.delenv("WANDB_SWEEP_ID", raising=False)
     assert WandbMirror(**given).version == "own"
     for name, value in {"WANDB_SWEEP_ID": "s", "WANDB_RUN_ID": "agents", "WANDB_PROJECT": "poses"}.items():

@@ -8,7 +8,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 from numpy.typing import NDArray
 
 from personlab.structures import Batch
@@ -16,7 +15,7 @@ from personlab.visualization import contact_sheet, sheet_row, write_image
 
 
 class ContactSheet(Callback):
-    """Draws input, fields and decoded people of the first images evaluated into one PNG, and mirrors it to W&B."""
+    """Draws input, fields and decoded people of the first images evaluated into one PNG."""
 
     def __init__(self, images: int = 6, tile_px: int = 256) -> None:
         """Set the size of the sheet.
@@ -62,11 +61,7 @@ class ContactSheet(Callback):
             return
         stage = "test" if trainer.testing else "val"
         path = Path(trainer.default_root_dir) / "figures" / f"{stage}-step{trainer.global_step}.png"
-        sheet = contact_sheet(self._rows)
-        write_image(path, sheet)
-        for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_image(f"{stage}/contact_sheet", [sheet])
+        write_image(path, contact_sheet(self._rows))
         self._rows = []
 
     on_test_epoch_start = on_validation_epoch_start
