@@ -13,7 +13,6 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
-from omegaconf import OmegaConf
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.preflight import (
