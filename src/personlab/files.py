@@ -95,6 +95,8 @@ def sha256(path: str | Path) -> str:
 
 def _unwritable(path: Path, error: OSError | RuntimeError, mend: str) -> InputError:
     """What to tell; links in a circle are a RuntimeError."""
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        mend = "make room"
     return InputError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error}); {mend}")
 
 

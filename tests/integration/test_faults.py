@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import torch
 
+from personlab import files
 from personlab.augmentation import TrainingView
 from personlab.cli.main import main
 from personlab.experiments import RunDirectory
@@ -96,6 +97,25 @@ def test_a_full_disk(
     assert left == {"recovery-step=2.ckpt", "recovery-step=4.ckpt"}
     assert all(damage(run_of(tmp_path).checkpoints / name) is None for name in left)
     assert main(words) == 0
+    assert_same(run_of(tmp_path), whole)
+
+
+@fault("full disk while the picture of a validation is drawn", "one line; the run goes on without the picture")
+def test_a_picture_that_finds_no_room_ends_no_training(
+    whole: RunDirectory, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    replace = files._replace
+
+    def full(path: Path, content: bytes, lasting: bool) -> None:
+        if path.suffix == ".png":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(path, content, lasting)
+
+    monkeypatch.setattr(files, "_replace", full)
+    assert main(words_for(synthetic, tmp_path)) == 0
+    error = capsys.readouterr().err
+    assert "val-step5.png: cannot be written (No space left on device); make room; the run goes on without" in error
+    assert not list(run_of(tmp_path).figures.iterdir())
     assert_same(run_of(tmp_path), whole)
 
 
@@ -197,6 +217,28 @@ def test_a_lock_is_free_after_its_holder_let_it_go(tmp_path: Path) -> None:
     assert is_held(tmp_path)
     lock.release()
     assert not is_held(tmp_path)
+
+
+def test_a_child_that_outlives_the_run_does_not_hold_its_lock(tmp_path: Path) -> None:
+    code = (
+        "import multiprocessing, os, sys, time; from pathlib import Path; from personlab.experiments.lock import RunLock\n"
+        "lock = RunLock(Path(sys.argv[1])); lock.acquire()\n"
+        "worker = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,)); worker.start()\n"
+        "print(worker.pid, flush=True); sys.stdin.read()"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    worker = int(holder.stdout.readline())
+    try:
+        assert is_held(tmp_path), "the worker let go its copy only"
+        holder.kill()
+        holder.wait()
+        os.kill(worker, 0)  # it hangs on
+        assert not is_held(tmp_path)
+    finally:
+        os.kill(worker, signal.SIGKILL)
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import time
+import weakref
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,9 @@ _ATTEMPTS = 5
 
 class RunLock:
     """Held by the first process of a job as long as it lives; a kill frees it, since the system does.
+
+    Its forked children, such as loader workers, do not hold it: one that hangs after a kill would keep out the job that
+    goes on.
 
     Args:
         folder: The run directory.
@@ -49,12 +53,20 @@ class RunLock:
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()
         self._file = file
+        own = weakref.ref(self)
+        os.register_at_fork(after_in_child=lambda: _let_go(own()))
 
     def release(self) -> None:
         """Let it go."""
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+def _let_go(lock: RunLock | None) -> None:
+    """Close a child's copy of the file: that of the parent stays locked."""
+    if lock is not None:
+        lock.release()
 
 
 def is_held(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 
+from personlab.errors import InputError
 from personlab.structures import Batch
 from personlab.visualization import contact_sheet, sheet_row, write_image
+
+logger = logging.getLogger("personlab")
 
 
 class ContactSheet(Callback):
@@ -56,12 +60,15 @@ class ContactSheet(Callback):
             )
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Write the sheet."""
+        """Write the sheet; a picture that cannot be written, as on a full disk, ends no training."""
         if not self._rows:
             return
         stage = "test" if trainer.testing else "val"
         path = Path(trainer.default_root_dir) / "figures" / f"{stage}-step{trainer.global_step}.png"
-        write_image(path, contact_sheet(self._rows))
+        try:
+            write_image(path, contact_sheet(self._rows))
+        except InputError as error:
+            logger.warning("%s; the run goes on without this picture", error)
         self._rows = []
 
     on_test_epoch_start = on_validation_epoch_start
