@@ -179,7 +179,8 @@ def test_setup_finds_what_is_missing(root: Path) -> None:
     (root / "val2017").rename(root / "other")
     with pytest.raises(InputError, match="val2017: no such image folder"):
         _module(root).setup("validate")
-    (root / "train2017/010.jpg").write_bytes(b"")
+    for path in (root / "train2017").iterdir():
+        path.write_bytes(b"")
     with pytest.raises(InputError, match=r"010\.jpg: the file is cut short"):
         _module(root).setup("fit")
 

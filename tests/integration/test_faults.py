@@ -28,6 +28,7 @@ from personlab.training.checkpoint_files import damage, newest_whole
 from tests.integration import faults
 from tests.integration.cut_runs import STEPS, WORDS, assert_same, last, run_of
 from tests.integration.faults import fault
+from tests.integration.test_training import SMALL
 
 
 def words_for(synthetic: Path, runs: Path, *words: str) -> list[str]:
@@ -221,7 +222,7 @@ def test_a_lock_is_free_after_its_holder_let_it_go(tmp_path: Path) -> None:
 
 def test_a_child_that_outlives_the_run_does_not_hold_its_lock(tmp_path: Path) -> None:
     code = (
-        "import multiprocessing, os, sys, time; from pathlib import Path; from personlab.experiments.lock import RunLock\n"
+        "import multiprocessing, sys, time; from pathlib import Path; from personlab.experiments.lock import RunLock\n"
         "lock = RunLock(Path(sys.argv[1])); lock.acquire()\n"
         "worker = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,)); worker.start()\n"
         "print(worker.pid, flush=True); sys.stdin.read()"
@@ -235,6 +236,9 @@ def test_a_child_that_outlives_the_run_does_not_hold_its_lock(tmp_path: Path) ->
         assert is_held(tmp_path), "the worker let go its copy only"
         holder.kill()
         holder.wait()
+        deadline = time.monotonic() + 30  # it may still be on its way to letting go
+        while is_held(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.02)
         os.kill(worker, 0)  # it hangs on
         assert not is_held(tmp_path)
     finally:
@@ -375,6 +379,38 @@ def test_a_corrupt_image(synthetic: Path, tmp_path: Path, capsys: Any) -> None:
         main(words_for(root, tmp_path / "more", "--samples.patience_samples=2", "--samples.check_every_steps=1")) == 2
     )
     assert "training images could not be read" in capsys.readouterr().err
+
+
+@fault(
+    "image that cannot be read, in a validation of a training",
+    "told; it is left out of scores and losses; too many (5 %) end the run",
+    "its part in the scores",
+)
+def test_a_corrupt_image_to_validate_on(
+    whole: RunDirectory, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(synthetic, root)
+    images = sorted((root / "val2017").iterdir())
+    images[0].write_bytes(b"no image")  # also a run that goes on must get over it
+    words = words_for(root, tmp_path / "runs", "--recovery.every_steps=2")
+    failing_step(monkeypatch, 7, RuntimeError("stop"))
+    assert main(words) == 1
+    assert main(words) == 0
+    run = run_of(tmp_path / "runs")
+    error = capsys.readouterr().err
+    assert "1 of 3 images to validate on could not be read and are not in the scores of step 10, first image" in error
+    report = json.loads((run.path / "evaluation.json").read_text())
+    assert (report["images"], report["images_unreadable"]) == (2, 1)
+    assert len(json.loads((run.predictions / "val-step10.images.json").read_text())["image_ids"]) == 2
+    mine, theirs = (last(r) for r in (run, whole))
+    assert all(torch.equal(mine["state_dict"][name], tensor) for name, tensor in theirs["state_dict"].items())
+    images[1].write_bytes(b"no image")
+    assert main(words_for(root, tmp_path / "more")) == 2
+    assert f"2 of 3 images to validate on could not be read; check {root / 'val2017'}, or" in capsys.readouterr().err
+    scored = ["--model.initial_weights=embedded", "--data.eval_size=321", *SMALL, f"--data.root={root}"]
+    assert main(["validate", *WORDS[1:3], *scored, f"--run.root={tmp_path / 'scored'}"]) == 2
+    assert f"{images[0]}: " in capsys.readouterr().err.splitlines()[-1]
 
 
 @fault("corrupt annotation", "refused before training, one line that names it and the mend, exit code 2")

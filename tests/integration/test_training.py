@@ -54,7 +54,7 @@ def test_a_run_leaves_everything_in_its_directory(finished):
     card = json.loads(finished.card.read_text())
     assert (card["status"], card["seed"]) == ("finished", 0)
     report = json.loads((finished.path / "evaluation.json").read_text())
-    also = {"images", "people", "only_with_keypoints", "seconds", "step", "weights"}
+    also = {"images", "images_unreadable", "people", "only_with_keypoints", "seconds", "step", "weights"}
     assert set(report) == {"keypoints", "segmentation"} | also
     assert report["images"] == 3
     assert min(report[kind]["AP"] for kind in ("keypoints", "segmentation")) > 0.3
@@ -308,6 +308,12 @@ def test_two_and_three_processes_find_the_same_as_one(synthetic, tmp_path):
         assert report["keypoints"] == reports[0]["keypoints"]
         assert report["segmentation"] == reports[0]["segmentation"]
     assert reports[0]["keypoints"]["AP"] > 0.3
+    losses = [
+        {key: value for line in logged(run) for key, value in line.items() if key.startswith("val/loss/")}
+        for run in runs
+    ]
+    assert losses[0]["val/loss/total"] > 0
+    assert losses[0] == losses[1] == losses[2]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: p.stem)

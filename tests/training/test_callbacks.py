@@ -21,6 +21,7 @@ from personlab.evaluation.image_sets import read_image_set
 from personlab.files import sha256
 from personlab.structures import Batch, People
 from personlab.training.callbacks import CocoEvaluation, PolyakAveraging, SampleCounter
+from personlab.training.callbacks.evaluation import _merged
 from tests.data.tiny_coco import person, write_root
 
 
@@ -163,7 +164,7 @@ def evaluate_true_people(callback: CocoEvaluation, trainer: Any, images: int | N
     for image in range(len(annotations))[:images]:
         one = replace(batch([True]), image_ids=torch.tensor([int(annotations.image_ids[image])]))
         seconds = {"network": 0.0, "decode": 0.0}
-        outputs = {"people": [true_people(annotations, image)], "seconds": seconds}
+        outputs = {"people": [true_people(annotations, image)], "seconds": seconds, "losses": {}}
         callback.on_validation_batch_end(trainer, module, outputs, one, image)
     callback.on_validation_epoch_end(trainer, module)
     return json.loads((Path(trainer.default_root_dir) / "evaluation.json").read_text())
@@ -207,23 +208,29 @@ def test_masks_of_people_without_keypoints_count_unless_left_out(tmp_path):
     assert counted[False] == pytest.approx(0.75)
 
 
-def write_shards(folder, ids: list[list[int]]) -> None:
+def score(callback: CocoEvaluation, trainer: Any, ids: list[list[int]], losses: list[list[float]]) -> dict[str, float]:
+    """What an evaluation makes of the shards that processes left behind."""
+    folder = Path(trainer.default_root_dir) / "predictions"
     folder.mkdir(exist_ok=True)
-    for rank, shard in enumerate(ids):
-        seconds = {"read": 0.5, "network": 1.0, "decode": 2.0}
-        content = {"image_ids": shard, "results": [], "seconds": seconds}
+    for rank, (shard, values) in enumerate(zip(ids, losses, strict=True)):
+        content = {
+            "image_ids": shard, "results": [], "unreadable": [],
+            "seconds": {"read": 0.5, "network": 1.0, "decode": 2.0},
+            "losses": [(image, 1, {"total": value}) for image, value in zip(shard, values, strict=True)],
+        }  # fmt: skip
         (folder / f"val-step7.rank{rank}.json").write_text(json.dumps(content))
+    merged = _merged(folder, "val-step7", trainer.world_size)
+    return callback._score(trainer, merged, folder / "val-step7.json")
 
 
 def test_shards_of_two_processes_are_merged_into_one_evaluation(tmp_path):
     root = write_root(tmp_path / "coco", count=4)
     trainer = trainer_for(root, tmp_path, world_size=2)
     ids = trainer.datamodule.evaluated().image_ids.tolist()
-    callback = CocoEvaluation()
-    callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
-    write_shards(tmp_path / "predictions", [ids[::2], ids[1::2]])
-    figures = callback._score(trainer, tmp_path / "predictions", "val-step7", "val")  # type: ignore[arg-type]
+    shares = [ids[:1], ids[1:]]  # of unlike size
+    figures = score(CocoEvaluation(), trainer, shares, [[0.25], [1.0] * (len(ids) - 1)])
     assert figures["keypoints/AP"] == 0.0
+    assert figures["loss/total"] == (0.25 + len(ids) - 1) / len(ids)
     report = json.loads((tmp_path / "evaluation.json").read_text())
     assert report["images"] == len(ids)
     assert report["seconds"] == {"read": 1.0, "network": 2.0, "decode": 4.0}
@@ -238,10 +245,8 @@ def test_shards_of_two_processes_are_merged_into_one_evaluation(tmp_path):
 def test_predictions_are_kept_only_if_wanted(tmp_path):
     root = write_root(tmp_path / "coco", count=4)
     trainer = trainer_for(root, tmp_path, world_size=1)
-    callback = CocoEvaluation(keep_predictions=False)
-    callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
-    write_shards(tmp_path / "predictions", [trainer.datamodule.evaluated().image_ids.tolist()])
-    callback._score(trainer, tmp_path / "predictions", "val-step7", "val")  # type: ignore[arg-type]
+    ids = trainer.datamodule.evaluated().image_ids.tolist()
+    score(CocoEvaluation(keep_predictions=False), trainer, [ids], [[0.0] * len(ids)])
     assert not list((tmp_path / "predictions").iterdir())
     assert (tmp_path / "evaluation.json").is_file()
 
@@ -251,8 +256,6 @@ def test_an_evaluation_of_the_wrong_images_is_an_error(tmp_path, fault):
     root = write_root(tmp_path / "coco", count=4)
     trainer = trainer_for(root, tmp_path, world_size=1)
     ids = trainer.datamodule.evaluated().image_ids.tolist()
-    write_shards(tmp_path / "predictions", [ids[:-1] if fault == "missing" else [*ids, ids[0]]])
-    callback = CocoEvaluation()
-    callback._seconds = {"read": 0.0, "network": 0.0, "decode": 0.0}
+    ids = ids[:-1] if fault == "missing" else [*ids, ids[0]]
     with pytest.raises(RuntimeError, match="instead of"):
-        callback._score(trainer, tmp_path / "predictions", "val-step7", "val")  # type: ignore[arg-type]
+        score(CocoEvaluation(), trainer, [ids], [[0.0] * len(ids)])

@@ -33,7 +33,6 @@ def test_each_second_of_an_evaluation_is_booked_where_it_was_spent(monkeypatch):
     task = make_task()
     task.decoder.warm_up()
     task._trainer = SimpleNamespace(testing=False)  # type: ignore[assignment]
-    monkeypatch.setattr(task, "log_dict", lambda *_, **__: None)
     # A clock that only these parts move: what a busy machine adds cannot count.
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr("personlab.training.task.time", SimpleNamespace(perf_counter=lambda: clock.now))

@@ -19,13 +19,16 @@ from personlab.data.collate import collate
 from personlab.data.dataset import CocoDataset, View
 from personlab.data.doctor import refuse_errors
 from personlab.data.doctor.codes import Use
-from personlab.data.images import read_image
+from personlab.data.images import UnreadableImage, read_image
 from personlab.data.imputed import Imputed
 from personlab.data.sampler import DeterministicSampler
 from personlab.data.warp import Resize
 from personlab.errors import InputError
 from personlab.skeleton import COCO, Skeleton
 from personlab.structures import Sample
+
+_TRIED = 10
+"""Images of which one must be readable where bad ones are borne."""
 
 
 class CocoDataModule(LightningDataModule):
@@ -194,12 +197,13 @@ class CocoDataModule(LightningDataModule):
             self._loader_made = False
             self.train_dataset = self.train_dataset or self._checked(self._train_dataset(), "training")
         if stage == "fit":
-            self.val_dataset = self.val_dataset or self._checked(self._eval_dataset(self.val_split), "scoring")
+            # Days of training do not end at one bad image.
+            self.val_dataset = self.val_dataset or self._checked(self._eval_dataset(self.val_split, True), "scoring")
         elif stage != "test":
             self.val_dataset = self.val_dataset or self._eval_dataset(self.val_split)
         if stage in (None, "test") and self.test_dataset is None:
-            same = self.test_split == self.val_split
-            self.test_dataset = self.val_dataset if same and self.val_dataset else self._eval_dataset(self.test_split)
+            same = self.val_dataset if self.test_split == self.val_split else None
+            self.test_dataset = same if same and not same.skip_broken else self._eval_dataset(self.test_split)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches of this process for training; incomplete ones are left out, so that all processes step equally often.
@@ -270,9 +274,10 @@ class CocoDataModule(LightningDataModule):
             annotations, self.train_split, chosen[: self.train_images], self.view or self.eval_view, True
         )
 
-    def _eval_dataset(self, split: str) -> CocoDataset:
+    def _eval_dataset(self, split: str, skip_broken: bool = False) -> CocoDataset:
         annotations = read_annotations(self.annotation_path(split), self.skeleton, require_keypoints=False)
-        return self._dataset(annotations, split, np.arange(len(annotations))[: self.val_images], self.eval_view, False)
+        chosen = np.arange(len(annotations))[: self.val_images]
+        return self._dataset(annotations, split, chosen, self.eval_view, skip_broken)
 
     def _checked(self, dataset: CocoDataset, use: Use) -> CocoDataset:
         """The same data set, if the doctor finds no error in its annotations."""
@@ -289,7 +294,7 @@ class CocoDataModule(LightningDataModule):
         if not folder.is_dir():
             raise InputError(f"{folder}: no such image folder; it must hold the images of {annotations.path.name}")
         dataset = CocoDataset(annotations, folder, images=images, view=view, seed=self.seed, skip_broken=skip_broken)
-        read_image(dataset.image_path(0), annotations.size(int(images[0])))
+        _check_first(dataset)
         there = set(os.listdir(folder))  # one look for all: asking for each file takes minutes on a network disk
         for index in range(len(dataset)):
             path = dataset.image_path(index)
@@ -339,6 +344,20 @@ class BatchLoader(DataLoader[Sample]):
             # What a worker raises comes with its traceback as the message; the last line is ours.
             line = str(error).rstrip().splitlines()[-1]
             raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")) from None
+
+
+def _check_first(dataset: CocoDataset) -> None:
+    """Refuse images that cannot be read at all, before an epoch is spent; where bad ones are borne, a few are tried."""
+    first: UnreadableImage | None = None
+    for index in range(min(_TRIED, len(dataset)) if dataset.skip_broken else 1):
+        try:
+            read_image(dataset.image_path(index), dataset.annotations.size(int(dataset.images[index])))
+        except UnreadableImage as error:
+            first = first or error
+        else:
+            return
+    if first is not None:
+        raise first
 
 
 def _cpus() -> int:

@@ -37,8 +37,8 @@ class CocoDataset(Dataset[Sample]):
         images: Indices of the images to use, in this order; None for all.
         view: Applied to every sample.
         seed: Seed of the views' chance.
-        skip_broken: Training: an image that cannot be read becomes a grey sample without people and with
-            `valid=False`, so that one bad file does not end a long run. Evaluation: False, and it raises.
+        skip_broken: In a training, and its validations: an image that cannot be read becomes a grey sample without
+            people and with `valid=False`, so that one bad file does not end a long run. Else it raises.
     """
 
     def __init__(

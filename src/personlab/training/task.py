@@ -111,18 +111,11 @@ class PersonLabTask(L.LightningModule):
         return terms["total"]
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Losses, fields and decoded people of one batch; callbacks score and draw them."""
-        stage = "test" if self.trainer.testing else "val"
+        """Losses, fields and decoded people of one batch; callbacks score, log and draw them."""
         times = [_now(batch)]
         fields = self.network(batch.images)
         times.append(_now(batch))
-        terms = self._losses(batch, [fields])
-        self.log_dict(
-            {f"{stage}/loss/{name}": value for name, value in terms.items()},
-            batch_size=len(batch),
-            on_epoch=True,
-            sync_dist=True,
-        )
+        losses = self._losses(batch, [fields])
         fields = fields.detach().to("cpu", torch.float32)
         times.append(_now(batch))
         people = self.decoder(fields, batch.image_to_crop, batch.image_sizes.tolist())
@@ -130,6 +123,7 @@ class PersonLabTask(L.LightningModule):
         return {
             "fields": fields,
             "people": people,
+            "losses": losses,
             "seconds": {"network": times[1] - times[0], "decode": times[3] - times[2]},
         }
 
