@@ -134,7 +134,8 @@ def test_bad_usage_is_told_in_one_line_with_exit_code_2(capsys, tmp_path, monkey
 def test_an_unwritable_run_directory_is_told(capsys, tmp_path):
     (tmp_path / "file").write_text("")
     root = str(write_root(tmp_path / "coco"))
-    line = refused(capsys, ["fit", "--config", DEMO, "--data.root", root, "--run.root", str(tmp_path / "file")])
+    words = ["fit", "--config", DEMO, "--data.root", root, "--data.batch_size", "2"]
+    line = refused(capsys, [*words, "--run.root", str(tmp_path / "file")])
     assert "--run.root" in line
 
 

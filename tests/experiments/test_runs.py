@@ -50,6 +50,19 @@ def test_the_card_tells_start_end_and_resumption(tmp_path):
     assert again["start"] == card["start"]
 
 
+@pytest.mark.parametrize("content", ['{"name": "x', "", "[]"])
+def test_a_damaged_card_ends_no_run_that_goes_on(tmp_path, caplog, content):
+    run = RunDirectory.plan(tmp_path, "x").make()
+    run.config.write_text("a: 1\n")
+    run.card.write_text(content)
+    with caplog.at_level("WARNING", "personlab"):
+        start_card(run, seed=3, devices="cpu", data_hash={})
+    assert "run.json: is damaged (" in caplog.text
+    finish_card(run, "finished")
+    card = json.loads(run.card.read_text())
+    assert (card["status"], len(card["resumed"])) == ("finished", 1)
+
+
 def test_the_config_hash_follows_the_config(tmp_path):
     hashes = []
     for text in ("a: 1\n", "a: 1\n", "a: 2\n"):

@@ -28,7 +28,7 @@ from personlab.training.checkpoint_files import damage, newest_whole
 from tests.integration import faults
 from tests.integration.cut_runs import STEPS, WORDS, assert_same, last, run_of
 from tests.integration.faults import fault
-from tests.integration.test_training import SMALL
+from tests.integration.test_training import SMALL, TWO_PROCESSES
 
 
 def words_for(synthetic: Path, runs: Path, *words: str) -> list[str]:
@@ -256,7 +256,11 @@ def poison(monkeypatch: pytest.MonkeyPatch, steps: set[int]) -> None:
     monkeypatch.setattr(PersonLabTask, "training_step", poisoned)
 
 
-@fault("loss that is not finite", "the step changes nothing, its images are written to `nonfinite/`", "that step")
+@fault(
+    "loss that is not finite",
+    "weights and optimiser stay as they are, the images are written to `nonfinite/`",
+    "that step",
+)
 def test_a_loss_that_is_not_finite(
     synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
@@ -272,6 +276,63 @@ def test_a_loss_that_is_not_finite(
     )
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert any(not torch.equal(before[name], next_one[name]) for name in before)
+    assert all(bool(torch.isfinite(t).all()) for t in last(run)["state_dict"].values() if t.is_floating_point())
+
+
+def test_images_of_a_gradient_that_is_not_finite_are_written_down_too(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = PersonLabTask.training_step
+
+    def steep(self: PersonLabTask, *arguments: Any) -> Any:
+        loss = train(self, *arguments)
+        if self.trainer.global_step == 3:  # the square root's slope at 0 is infinite, its value is not
+            loss = loss + torch.sqrt(0 * next(self.parameters()).sum())
+        return loss
+
+    monkeypatch.setattr(PersonLabTask, "training_step", steep)
+    assert main(words_for(synthetic, tmp_path, "--trainer.max_steps=5")) == 0
+    told = json.loads((run_of(tmp_path).path / "nonfinite" / "step-4-rank-0.json").read_text())
+    assert len(told["image_ids"]) == 2
+    assert torch.isfinite(torch.tensor([float(loss) for loss in told["losses"]])).all()
+
+
+POISONED_SECOND = """
+import os, sys
+from personlab.cli.main import main
+from personlab.training import PersonLabTask
+train = PersonLabTask.training_step
+def poisoned(self, *arguments):
+    loss = train(self, *arguments)
+    return loss * float("nan") if self.trainer.global_step == 3 and self.trainer.global_rank == 1 else loss
+PersonLabTask.training_step = poisoned
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@fault(
+    "loss that is not finite in one of several processes",
+    "all leave out the step; the process whose loss it was writes down its images",
+    "that step",
+)
+def test_a_loss_that_is_not_finite_in_one_process(synthetic: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"  # a file, which the second process is started from, too
+    script.write_text(POISONED_SECOND)
+    words = words_for(synthetic, tmp_path, *TWO_PROCESSES, "--trainer.max_steps=5", "--recovery.every_steps=1")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), *words, "--recovery.keep=20"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("step 4 is not finite and was left out, 1 of 10") >= 1
+    run = run_of(tmp_path)
+    assert [path.name for path in (run.path / "nonfinite").iterdir()] == ["step-4-rank-1.json"]
+    told = json.loads((run.path / "nonfinite" / "step-4-rank-1.json").read_text())
+    assert (told["losses"], len(told["image_ids"])) == (["nan"], 2)
+    before, after = (
+        torch.load(run.checkpoints / f"recovery-step={step}.ckpt", weights_only=True)["current_model_state"]
+        for step in (3, 4)
+    )
+    assert all(torch.equal(before[name], after[name]) for name in before)
     assert all(bool(torch.isfinite(t).all()) for t in last(run)["state_dict"].values() if t.is_floating_point())
 
 
@@ -328,6 +389,40 @@ def test_a_finished_run_or_another_config_is_not_gone_on_with(
     assert "--resume auto: is for fit" in capsys.readouterr().err
 
 
+def test_a_run_that_goes_on_tells_what_is_not_as_it_was(
+    whole: RunDirectory, synthetic: Path, tmp_path: Path, capsys: Any
+) -> None:
+    shutil.copytree(whole.path.parent.parent, tmp_path / "runs")
+    run = RunDirectory(next((tmp_path / "runs" / "test").iterdir()))
+    run.card.write_text("{")
+    assert main([*words_for(synthetic, tmp_path / "runs"), "--trainer.precision=bf16-mixed"]) == 0
+    error = capsys.readouterr().err
+    assert "goes on in precision bf16-mixed in place of 32-true" in error
+    assert f"{STEPS} steps are done, and trainer.max_steps is {STEPS}: none is left to do" in error
+    assert "run.json: is damaged" in error
+    assert json.loads(run.card.read_text())["status"] == "finished"
+    run.card.write_text(json.dumps({"status": "failed"}))
+    run.config.write_text("")
+    assert main([*words_for(synthetic, tmp_path / "runs"), "--trainer.max_steps=5"]) == 0
+    assert f"{run.path}: not gone on with, since config.yaml: is empty" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--data.batch_size=99"], "6 images do not fill one step; lower data.batch_size from 99"),
+        (["--data.global_batch_size=99"], "6 images do not fill one step; lower data.global_batch_size from 99"),
+        (["--trainer.precision=bf16-true"], "--trainer.precision bf16-true: weights, their averages and losses are"),
+    ],
+)
+def test_what_cannot_be_trained_leaves_no_run_behind(
+    synthetic: Path, tmp_path: Path, words: list[str], told: str, capsys: Any
+) -> None:
+    assert main(words_for(synthetic, tmp_path, *words)) == 2
+    assert told in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_page_says_what_the_tests_say() -> None:
     assert faults.page() == faults.PAGE.read_text(encoding="utf-8"), "run python -m tests.integration.faults"
 
@@ -379,6 +474,11 @@ def test_a_corrupt_image(synthetic: Path, tmp_path: Path, capsys: Any) -> None:
         main(words_for(root, tmp_path / "more", "--samples.patience_samples=2", "--samples.check_every_steps=1")) == 2
     )
     assert "training images could not be read" in capsys.readouterr().err
+    for path in (root / "train2017").iterdir():
+        path.write_bytes(b"no image")
+    shutil.copy(next((synthetic / "train2017").iterdir()), root / "train2017")
+    assert main(words_for(root, tmp_path / "few", "--trainer.max_steps=5")) == 0, "too short to be judged, and told"
+    assert "of 10 training images could not be read: the network has learnt little" in capsys.readouterr().err
 
 
 @fault(

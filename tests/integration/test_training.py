@@ -186,6 +186,23 @@ def test_ctrl_c_is_told_with_the_way_on(finished, synthetic, tmp_path, capsys, m
     assert f"interrupted; go on with --ckpt_path {run.checkpoints / 'last.ckpt'}" in capsys.readouterr().err
 
 
+def test_a_stopped_evaluation_is_told_as_stopped(synthetic, tmp_path, capsys, monkeypatch):
+    validate = PersonLabTask.validation_step
+
+    def stopped(self: PersonLabTask, *arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return validate(self, *arguments)
+
+    monkeypatch.setattr(PersonLabTask, "validation_step", stopped)
+    handler = signal.getsignal(signal.SIGTERM)
+    words = [*SMALL, *TRAINED, f"--data.root={synthetic}", f"--run.root={tmp_path}", "--run.name=stopped"]
+    assert main(["validate", "--config", str(ROOT / "configs/experiment/demo.yaml"), *words]) == 143
+    assert signal.getsignal(signal.SIGTERM) == handler
+    assert capsys.readouterr().err.splitlines()[-1].startswith("SIGTERM: stopped before the end; nothing is scored")
+    run = RunDirectory(next((tmp_path / "stopped").iterdir()))
+    assert json.loads(run.card.read_text())["status"] == "interrupted"
+
+
 def test_accumulated_parts_make_the_steps_of_the_whole_batch(synthetic, tmp_path):
     words = [*TRAINED, *steps(3), "--data.view.init_args.crop_size=129", "--data.global_batch_size=4"]
     runs = [fit(synthetic, tmp_path / str(n), *words, f"--data.batch_size={n}") for n in (4, 2, 1)]

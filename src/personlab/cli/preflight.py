@@ -18,6 +18,9 @@ from personlab.weights.network_file import network_state, weights_path
 _WORDS = ("last", "best", "hpc", "registry")
 """What the Trainer would look for itself, in a run directory that is new and empty."""
 
+_PRECISIONS = ("32-true", "32", "bf16-mixed", "bf16", "16-mixed", "16")
+"""With their older names."""
+
 logger = logging.getLogger("personlab")
 
 
@@ -42,6 +45,19 @@ def check_weights(subcommand: str, ckpt_path: str | None, initial_weights: str |
         raise InputError(f"{ckpt_path}: no such checkpoint; check --ckpt_path")
 
 
+def check_precision(precision: int | str) -> None:
+    """Refuse a precision that would not keep the weights in 32 bits, as their averages and the losses are.
+
+    Raises:
+        InputError: If so.
+    """
+    if str(precision) not in _PRECISIONS:
+        raise InputError(
+            f"--trainer.precision {precision}: weights, their averages and losses are kept in 32 bits; use 32-true, "
+            "bf16-mixed or 16-mixed"
+        )
+
+
 def check_checkpoint(path: str) -> None:
     """Refuse a checkpoint that nobody can go on with.
 
@@ -53,8 +69,8 @@ def check_checkpoint(path: str) -> None:
         raise InputError(f"{path}: holds weights, but no state of a training; give them by --model.initial_weights")
 
 
-def check_fit(path: str, network: nn.Module) -> None:
-    """Refuse a checkpoint of another network, before the run that it belongs to is touched.
+def check_fit(path: str, network: nn.Module, max_steps: int | None) -> None:
+    """Refuse a checkpoint of another network, before the run that it belongs to is touched; tell if no step is left.
 
     Raises:
         InputError: If names or shapes differ.
@@ -67,6 +83,9 @@ def check_fit(path: str, network: nn.Module) -> None:
             f"{path}: is of another network than the config's: {len(unlike)} tensors differ, first {first} "
             f"({_shape(saved, first)} there, {_shape(wanted, first)} here); give the config of its run"
         )
+    done = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("global_step", 0)
+    if max_steps is not None and 0 <= max_steps <= done:
+        logger.warning("%s: %d steps are done, and trainer.max_steps is %d: none is left to do", path, done, max_steps)
 
 
 def check_initial_weights(source: str | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +14,14 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.preflight import (
     check_checkpoint,
     check_fit,
     check_initial_weights,
+    check_precision,
     check_statistics,
     check_weights,
     end_with_a_validation,
@@ -30,7 +33,7 @@ from personlab.experiments.inputs import weights_hashes
 from personlab.experiments.ledger import LedgerKeeper
 from personlab.experiments.lock import RunLock
 from personlab.experiments.requeue import requeue
-from personlab.experiments.resume import find_unfinished
+from personlab.experiments.resume import find_unfinished, tell_precision
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
 from personlab.experiments.settings import read_yaml
 from personlab.experiments.sweeps.wandb_engine import has_key
@@ -53,6 +56,8 @@ from personlab.weights import load_initial
 
 logger = logging.getLogger("personlab")
 _RUN_VARIABLE = "PERSONLAB_RUN_DIRECTORY"
+_TERMINATED = 128 + signal.SIGTERM
+"""Exit code of a program that SIGTERM ends, as shells tell it."""
 _WANDB_MODES = ("auto", "online", "offline", "off")
 
 
@@ -131,6 +136,7 @@ class PersonLabCLI(LightningCLI):
         config.weights_only = True
         if config.trainer.precision is None:
             config.trainer.precision = default_precision(str(config.trainer.accelerator))
+        check_precision(config.trainer.precision)
         if config.trainer.enable_progress_bar is None:
             config.trainer.enable_progress_bar = sys.stderr.isatty()
         if config.run.wandb not in _WANDB_MODES:
@@ -180,7 +186,7 @@ class PersonLabCLI(LightningCLI):
         """
         config = self.config[self.subcommand]
         if config.ckpt_path is not None:
-            check_fit(config.ckpt_path, self.model.network)
+            check_fit(config.ckpt_path, self.model.network, config.trainer.max_steps)
             self.model.initial_weights = None  # the checkpoint has them all; the file may be gone by now
         elif self.subcommand == "fit":
             check_initial_weights(config.model.initial_weights)
@@ -198,6 +204,8 @@ class PersonLabCLI(LightningCLI):
         if self.subcommand == "fit":
             self._share_batch(config.trainer.accumulate_grad_batches)
         self.datamodule.setup(str(self.subcommand))
+        if self.subcommand == "fit":
+            self.datamodule.check_step(self.trainer.num_devices * self.trainer.num_nodes)
         self._recovery = recovery
         if self.subcommand == "fit":
             recovery.listen()
@@ -257,6 +265,10 @@ class PersonLabCLI(LightningCLI):
             status = "finished"
         except Preempted as stop:
             status, preempted = "preempted", stop
+        except SIGTERMException as stop:  # of an evaluation: a training has been told by `Recovery`
+            status = "interrupted"
+            logger.error("SIGTERM: stopped before the end; nothing is scored (exit code %d)", _TERMINATED)
+            raise SystemExit(_TERMINATED) from stop
         except SystemExit as stop:
             if not self.trainer.interrupted:
                 raise
@@ -318,13 +330,14 @@ class PersonLabCLI(LightningCLI):
             self.run.make()
         self._lock = RunLock(self.run.path)
         self._lock.acquire()
+        config = self.config[self.subcommand]
         if resumes:  # it keeps the config it began with
+            tell_precision(self.run, str(config.trainer.precision))
             number = 1 + len(list(self.run.path.glob("config-resumed-*.yaml")))
             target = target.with_name(f"config-resumed-{number}.yaml")
             remove_unfinished(self.run.checkpoints)
         self._parser(self.subcommand).save(self._portable_config, str(target), skip_none=False)
         os.environ[_RUN_VARIABLE] = str(self.run.path)
-        config = self.config[self.subcommand]
         devices = describe_devices(self.trainer.strategy.root_device.type)
         weights = {} if resumes else weights_hashes(config.model.initial_weights, config.ckpt_path)
         start_card(self.run, config.seed_everything, devices, self.datamodule.content_hashes(), self._batch(), weights)

@@ -205,6 +205,23 @@ class CocoDataModule(LightningDataModule):
             same = self.val_dataset if self.test_split == self.val_split else None
             self.test_dataset = same if same and not same.skip_broken else self._eval_dataset(self.test_split)
 
+    def check_step(self, processes: int) -> None:
+        """Refuse training data that do not fill one step, before hours go into setting all up.
+
+        Args:
+            processes: How many train together.
+
+        Raises:
+            InputError: If so.
+        """
+        assert self.train_dataset is not None, "setup first"
+        if len(self.train_dataset) < self.batch_size * self._parts * processes:
+            name = "batch_size" if self.global_batch_size is None else "global_batch_size"
+            raise InputError(
+                f"{self.train_dataset.annotations.path}: {len(self.train_dataset)} images do not fill one step; lower "
+                f"data.{name} from {getattr(self, name)} or use more images"
+            )
+
     def train_dataloader(self) -> DataLoader[Sample]:
         """Batches of this process for training; incomplete ones are left out, so that all processes step equally often.
 
@@ -215,6 +232,7 @@ class CocoDataModule(LightningDataModule):
             self.setup("fit")
         assert self.train_dataset is not None
         rank, world_size = self._rank()
+        self.check_step(world_size)
         sampler = DeterministicSampler(
             len(self.train_dataset),
             self.seed,
@@ -224,12 +242,6 @@ class CocoDataModule(LightningDataModule):
             progress=partial(self._progress, follow=not self._loader_made) if self.trainer else None,
         )
         self._loader_made = True
-        if not len(sampler):
-            name = "batch_size" if self.global_batch_size is None else "global_batch_size"
-            raise InputError(
-                f"{self.train_dataset.annotations.path}: {len(self.train_dataset)} images do not fill one step; lower "
-                f"data.{name} from {getattr(self, name)} or use more images"
-            )
         return self._loader(self.train_dataset, sampler, self.batch_size, drop_last=True)
 
     def val_dataloader(self) -> DataLoader[Sample]:

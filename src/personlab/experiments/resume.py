@@ -36,7 +36,10 @@ def find_unfinished(root: str | Path, name: str, config: Mapping[str, Any]) -> l
     cards = list(Path(root).resolve().glob(f"{name}/*/run.json"))
     for card in sorted(cards, key=lambda path: path.stat().st_mtime, reverse=True):
         run = read_run(card.parent)
-        if run.status == "finished" or not run.config:
+        if run.status == "finished":
+            continue
+        if not run.config:
+            logger.warning("%s: not gone on with, since %s", run.path, "; ".join(run.faults))
             continue
         theirs = deciding_settings(run.config)
         unlike = [key for key in sorted(wanted.keys() | theirs.keys()) if wanted.get(key) != theirs.get(key)]
@@ -48,6 +51,19 @@ def find_unfinished(root: str | Path, name: str, config: Mapping[str, Any]) -> l
             wanted.get(unlike[0]),
         )  # fmt: skip
     return found
+
+
+def tell_precision(run: RunDirectory, precision: str) -> None:
+    """Say that a run goes on in another precision than it began with, if it does.
+
+    Args:
+        run: What goes on.
+        precision: The Trainer's name of that of now.
+    """
+    trainer = read_run(run.path).config.get("trainer")
+    before = str(trainer.get("precision", precision)) if isinstance(trainer, Mapping) else precision
+    if before != precision:
+        logger.warning("goes on in precision %s in place of %s, so it learns a little differently", precision, before)
 
 
 def deciding_settings(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import platform
 import secrets
@@ -11,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -18,6 +20,8 @@ from personlab.errors import InputError
 from personlab.evaluation.results import write_json
 from personlab.experiments.launch import shared_run_id
 from personlab.experiments.provenance import git_state, now, versions
+
+logger = logging.getLogger("personlab")
 
 
 @dataclass(frozen=True)
@@ -124,13 +128,9 @@ def start_card(
         weights_hash: SHA-256 of the weight files that it starts from, by the option that names them.
     """
     started = now()
-    if run.card.is_file():
-        card = json.loads(run.card.read_text(encoding="utf-8"))
-        card.setdefault("resumed", []).append(
-            {"start": started, "argv": sys.argv, "data_hash": data_hash, "batch": batch}
-        )
-        card |= {"status": "running", "end": None}
-    else:
+    resumes = run.card.is_file()
+    card = _read_card(run) if resumes else {}
+    if not card:
         card = {
             "name": run.name,
             "run_id": run.run_id,
@@ -146,15 +146,29 @@ def start_card(
             "versions": versions(),
             "devices": devices,
             "start": started,
-            "end": None,
         }
-    write_json(run.card, card)
+    if resumes:
+        part = {"start": started, "argv": sys.argv, "data_hash": data_hash, "batch": batch}
+        card.setdefault("resumed", []).append(part)
+    write_json(run.card, card | {"status": "running", "end": None})
 
 
 def finish_card(run: RunDirectory, status: str) -> None:
     """Note how a run ended: `finished`, `interrupted` or `failed`."""
-    card = json.loads(run.card.read_text(encoding="utf-8"))
-    write_json(run.card, card | {"status": status, "end": now()})
+    write_json(run.card, _read_card(run) | {"status": status, "end": now()})
+
+
+def _read_card(run: RunDirectory) -> dict[str, Any]:
+    """The card; empty, and told, if it is damaged: checkpoints and ledger are worth more than what it tells."""
+    try:
+        card = json.loads(run.card.read_text(encoding="utf-8"))
+        if isinstance(card, dict):
+            return card
+        problem = "is no mapping"
+    except ValueError as error:
+        problem = str(error)
+    logger.warning("%s: is damaged (%s); a new card takes its place, and how the run began is lost", run.card, problem)
+    return {}
 
 
 def describe_devices(accelerator: str) -> str:

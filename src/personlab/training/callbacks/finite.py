@@ -1,4 +1,4 @@
-"""What a step that is not finite does to a run: nothing, a few times; then the run ends."""
+"""What a step that is not finite does to the weights: nothing, a few times; then the run ends."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ class FiniteSteps(Callback):
 
     One such step would make every weight not a number, and every checkpoint after it worthless. Gradients are the mean
     of all processes' when this looks at them, so a loss that is not finite in one process is seen by all. The process
-    whose loss it was writes down its images, to look at: `nonfinite/step-N-rank-R.json` in the run directory.
+    whose loss it was writes down its images, to look at: `nonfinite/step-N-rank-R.json` in the run directory. If all
+    losses are finite and only the gradient is not, all processes write down theirs.
+
+    Weights, the optimiser's state and what batch norm has measured stay as they were. The step counts all the same: the
+    learning-rate schedule goes on, and so do the averages, towards weights that did not move.
 
     With 16-bit floats (`16-mixed`), gradients that overflow are part of the plan, and the scaler deals with them: there
     only losses count.
@@ -106,10 +110,12 @@ class FiniteSteps(Callback):
         self.left_out = int(state_dict["left_out"])
 
     def _write_down(self, trainer: L.Trainer, losses: Tensor, batches: list[Batch]) -> None:
-        """The images of this process, if it was its loss."""
-        if bool(torch.isfinite(losses).all()):
+        """The images of this process, if it was its loss, or no loss at all."""
+        infinite = ~torch.isfinite(losses)
+        somebodys = bool(trainer.strategy.reduce(infinite.any().float(), reduce_op="max"))
+        if somebodys and not bool(infinite.any()):
             return
-        bad = [batch for batch, loss in zip(batches, losses.tolist(), strict=True) if not abs(loss) < float("inf")]
+        bad = [batch for batch, is_bad in zip(batches, infinite.tolist(), strict=True) if is_bad or not somebodys]
         name = f"step-{trainer.global_step + 1}-rank-{trainer.global_rank}.json"
         content = {
             "step": trainer.global_step + 1,

@@ -65,8 +65,13 @@ class SampleCounter(Callback):
         self._sum(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Sum what is left."""
+        """Sum what is left, and tell of stand-ins in a training too short to be judged."""
         self._sum(trainer)
+        if trainer.is_global_zero and self._too_many():
+            logger.warning(
+                "%d of %d training images could not be read: the network has learnt little of what is in the folder",
+                self.samples_broken, self.samples_seen,
+            )  # fmt: skip
 
     def _sum(self, trainer: L.Trainer) -> None:
         """Add the broken samples since the last time, of all processes, and judge; every process must call this.
@@ -79,14 +84,14 @@ class SampleCounter(Callback):
         broken = int(trainer.strategy.reduce(torch.stack(self._unsummed).sum(), reduce_op="sum"))
         self._unsummed = []
         self.samples_broken += broken
-        if (
-            self.samples_seen >= self.patience_samples
-            and self.samples_broken > self.max_broken_share * self.samples_seen
-        ):
+        if self.samples_seen >= self.patience_samples and self._too_many():
             raise InputError(
                 f"{self.samples_broken} of {self.samples_seen} training images could not be read; check the image "
                 "folder, or raise SampleCounter's max_broken_share"
             )
+
+    def _too_many(self) -> bool:
+        return self.samples_broken > self.max_broken_share * self.samples_seen
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Log the count beside the scores."""
