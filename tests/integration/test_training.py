@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -307,6 +308,35 @@ def test_two_processes_train_one_run(synthetic, tmp_path):
     assert [line["samples_seen"] for line in training] == [4, 8], "two images a step and process"
     assert json.loads((run.path / "evaluation.json").read_text())["keypoints"]["AP"] > 0.3
     assert (run.checkpoints / "last.ckpt").is_file()
+
+
+@pytest.mark.slow
+def test_two_nodes_of_torchrun_train_one_run(synthetic, tmp_path):
+    """As docs/scaling.md has it, with both nodes on this machine; they learn what one process learns from the same parts."""
+    where = [f"--data.root={synthetic}", "--data.view.init_args.crop_size=65", "--data.global_batch_size=2"]
+    words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where, *steps(3)]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launch = [
+        sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--rdzv-backend=c10d",
+        "--rdzv-id=7", f"--rdzv-endpoint=127.0.0.1:{port}", "-m", "personlab.cli.main", *words,
+        f"--run.root={tmp_path / 'two'}", "--run.name=test", "--trainer.num_nodes=2", "--trainer.devices=1",
+        "--trainer.strategy=ddp",
+    ]  # fmt: skip
+    nodes = [subprocess.Popen(launch, env=os.environ | {"OMP_NUM_THREADS": "1"}) for _ in range(2)]
+    assert [node.wait(timeout=300) for node in nodes] == [0, 0]
+    (two,) = (RunDirectory(path) for path in (tmp_path / "two" / "test").iterdir())
+    card = json.loads(two.card.read_text())
+    assert card["status"] == "finished"
+    assert card["batch"] == {"global": 2, "processes": 2, "accumulated": 1, "at_once": 1}
+    assert main([*words, "--data.batch_size=1", f"--run.root={tmp_path / 'one'}", "--run.name=test"]) == 0
+    one = RunDirectory(next((tmp_path / "one" / "test").iterdir()))
+    a, b = (torch.load(run.checkpoints / "last.ckpt", weights_only=True)["current_model_state"] for run in (one, two))
+    learnt = {name for name in a if not name.endswith(("running_mean", "running_var", "num_batches_tracked"))}
+    assert len(learnt) > 50
+    for name in learnt:  # batch norm's running averages are those of the first process's images
+        torch.testing.assert_close(b[name], a[name], rtol=1e-3, atol=1e-5)
 
 
 def test_two_and_three_processes_find_the_same_as_one(synthetic, tmp_path):
