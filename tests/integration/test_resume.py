@@ -221,7 +221,11 @@ def test_twenty_kills(number: int, code: int, synthetic: Path, tmp_path: Path) -
     assert_same(done, run_of(tmp_path / "whole"), steps=60)
 
 
-@fault("SIGKILL of all processes of a training with several", "as with one", "steps since the last checkpoint")
+@fault(
+    "SIGKILL of all processes of a training with several, also while they save",
+    "as with one",
+    "steps since the last checkpoint",
+)
 @fault("SIGTERM to one or all processes of a training", "all agree on the step, one checkpoint, exit code 75")
 def test_two_processes_stopped_and_killed_equal_two_that_were_not(synthetic: Path, tmp_path: Path) -> None:
     words = [*WORDS, *TWO_PROCESSES, f"--data.root={synthetic}", "--recovery.agree_every_steps=1"]
@@ -231,13 +235,31 @@ def test_two_processes_stopped_and_killed_equal_two_that_were_not(synthetic: Pat
     assert stopped(second, tmp_path / "cut", 3, signal.SIGTERM, process=1) == 75
     assert json.loads(run_of(tmp_path / "cut").card.read_text())["status"] == "preempted"
     assert stopped([*second, "--data.workers=1"], tmp_path / "cut", 7, signal.SIGKILL) == -signal.SIGKILL
+    script = tmp_path / "train.py"  # a file, which the second process is started from, too
+    script.write_text(KILLED_WHILE_SAVING)
+    assert started(second, str(script)).wait(timeout=300) == -signal.SIGKILL
+    assert list(run_of(tmp_path / "cut").checkpoints.glob(".*.part")), "the kill came while a file was being written"
     assert finished(second) == 0
     assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"))
 
 
-def started(words: list[str]) -> subprocess.Popen[bytes]:
+KILLED_WHILE_SAVING = """
+import os, signal, sys
+from personlab.cli.main import main
+from personlab.training import checkpoint_files
+save = checkpoint_files.torch.save
+def killed(content, file, **named):
+    save(content, file, **named)
+    if str(getattr(file, "name", "")).endswith(".part"):
+        os.killpg(0, signal.SIGKILL)
+checkpoint_files.torch.save = killed
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def started(words: list[str], *program: str) -> subprocess.Popen[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "personlab.cli.main", *words]
+    command = [sys.executable, *(program or ("-m", "personlab.cli.main")), *words]
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
