@@ -42,7 +42,7 @@ endif
 
 test: setup  ## the test suite, without what is marked slow
 	@echo "== tests =="
-	@$(BIN)/python -m pytest -n 2 -m "not slow and not gpu"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
 test-slow: setup  ## what takes too long for the suite
 	@$(BIN)/python -m pytest -m slow

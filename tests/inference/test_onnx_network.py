@@ -129,6 +129,7 @@ def test_without_onnxruntime_the_mend_is_told(embedded, monkeypatch) -> None:
         load(embedded)
 
 
+@pytest.mark.slow
 @pytest.mark.coco
 def test_released_weights_find_the_same_people_on_photographs(shared, tmp_path) -> None:
     source = shared / "weights" / "bodypix-mobilenet-075" / "model-stride16.json"

@@ -227,20 +227,29 @@ def test_twenty_kills(number: int, code: int, synthetic: Path, tmp_path: Path) -
     "steps since the last checkpoint",
 )
 @fault("SIGTERM to one or all processes of a training", "all agree on the step, one checkpoint, exit code 75")
-def test_two_processes_stopped_and_killed_equal_two_that_were_not(synthetic: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [["saving"], pytest.param(["step", "saving"] * 5, marks=pytest.mark.slow)])
+def test_two_processes_stopped_and_killed_equal_two_that_were_not(
+    kills: list[str], synthetic: Path, tmp_path: Path
+) -> None:
+    steps = 10 if len(kills) == 1 else 30
     words = [*WORDS, *TWO_PROCESSES, f"--data.root={synthetic}", "--recovery.agree_every_steps=1"]
-    words += ["--trainer.val_check_interval=5", "--trainer.max_steps=10", "--recovery.every_steps=2"]
+    words += ["--trainer.val_check_interval=5", f"--trainer.max_steps={steps}", "--recovery.every_steps=2"]
     first, second = ([*words, f"--run.root={tmp_path / name}"] for name in ("whole", "cut"))
     assert finished(first) == 0
     assert stopped(second, tmp_path / "cut", 3, signal.SIGTERM, process=1) == 75
     assert json.loads(run_of(tmp_path / "cut").card.read_text())["status"] == "preempted"
-    assert stopped([*second, "--data.workers=1"], tmp_path / "cut", 7, signal.SIGKILL) == -signal.SIGKILL
     script = tmp_path / "train.py"  # a file, which the second process is started from, too
     script.write_text(KILLED_WHILE_SAVING)
-    assert started(second, str(script)).wait(timeout=300) == -signal.SIGKILL
-    assert list(run_of(tmp_path / "cut").checkpoints.glob(".*.part")), "the kill came while a file was being written"
+    for number, kill in enumerate(kills):
+        again = [*second, f"--data.workers={number % 3}"]
+        if kill == "step":
+            assert stopped(again, tmp_path / "cut", 5 + 2 * number, signal.SIGKILL) == -signal.SIGKILL
+        else:
+            assert started(again, str(script)).wait(timeout=300) == -signal.SIGKILL
+            unfinished = list(run_of(tmp_path / "cut").checkpoints.glob(".*.part"))
+            assert unfinished, "the kill came while a file was being written"
     assert finished(second) == 0
-    assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"))
+    assert_same(run_of(tmp_path / "cut"), run_of(tmp_path / "whole"), steps=steps)
 
 
 KILLED_WHILE_SAVING = """

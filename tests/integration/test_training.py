@@ -312,7 +312,7 @@ def test_two_processes_train_one_run(synthetic, tmp_path):
 
 @pytest.mark.slow
 def test_two_nodes_of_torchrun_train_one_run(synthetic, tmp_path):
-    """As docs/scaling.md has it, with both nodes on this machine; they learn what one process learns from the same parts."""
+    """As docs/scaling.md has it, with both nodes on this machine; one process learns the same of the same parts."""
     where = [f"--data.root={synthetic}", "--data.view.init_args.crop_size=65", "--data.global_batch_size=2"]
     words = ["fit", "--config", str(ROOT / "configs/experiment/demo.yaml"), *SMALL, *TRAINED, *where, *steps(3)]
     with socket.socket() as free:
