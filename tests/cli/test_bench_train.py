@@ -61,6 +61,17 @@ def test_each_part_of_a_step_gets_its_own_time(
     assert [path.name for path in tmp_path.iterdir()] == ["train.json"], "a benchmark leaves no run behind"
 
 
+def test_a_step_is_the_whole_of_a_global_batch(
+    synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow(monkeypatch, Encoder, "__call__", 0.1)
+    result = run(synthetic, tmp_path, "--data.global_batch_size", "4", "--data.batch_size", "1")
+    assert (result["batch"], result["accumulated"]) == (4, 4)
+    assert 400 <= result["parts_ms"]["encode"] < 800, "once for each part"
+    assert result["images_per_s"] == pytest.approx(4000 / result["step_ms"], rel=0.5)
+    assert result["parts_ms"]["losses"] < 200
+
+
 @pytest.mark.parametrize(("words", "told"), [
     (["--steps", "0"], "--steps must be at least 1"), (["--warm_up", "-1"], "--warm_up 0 or more"),
     (["--data.root", "nowhere"], "nowhere: no such folder"),

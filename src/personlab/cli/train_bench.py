@@ -17,19 +17,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.options import check_output, write_result
-from personlab.cli.trainer import PersonLabCLI, default_precision
+from personlab.cli.trainer import PersonLabCLI, default_precision, share_batch
 from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
-from personlab.training.callbacks import PolyakAveraging
+from personlab.training.callbacks import FiniteSteps, PolyakAveraging
 from personlab.training.compilation import compile_failure
 from personlab.training.task import PersonLabTask
 
 logger = logging.getLogger("personlab")
 
 PARTS = ("wait", "forward", "encode", "losses", "backward", "optimizer")
-"""Waiting for a batch; the network; the targets; the losses; backward; the step of the optimiser and of the averages.
-What is left of a step is the Trainer's own."""
+"""Waiting for a batch; the network; the targets; the losses; backward; the step of the optimiser and of the averages,
+with the look whether it is finite. What is left of a step is the Trainer's own."""
 
 
 class StepClock(Callback):
@@ -50,6 +50,8 @@ class StepClock(Callback):
         self.images = 0
         self._step: dict[str, float] = {}
         self._mark = self._start = self._waited = 0.0
+        self._inside = 0.0
+        self._parts = 0
         self._done = 0
         self._device = torch.device("cpu")
         self._task: Any = task
@@ -79,7 +81,7 @@ class StepClock(Callback):
 
     def _since_mark(self, part: str) -> None:
         now = self._now()
-        self._step[part] = now - self._mark
+        self._step[part] = self._step.get(part, 0.0) + now - self._mark
         self._mark = now
 
     def on_train_start(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
@@ -91,15 +93,16 @@ class StepClock(Callback):
         self._start = self._now()
 
     def on_train_batch_start(self, trainer: L.Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """The batch is there."""
-        self._step = {}
-        self.images = len(batch)
+        """A batch is there: that of a step, or a part of it whose gradients are accumulated."""
+        self._parts = self._parts + 1 if self._step else 1
+        self.images = len(batch) * self._parts
+        self._inside = self._in_network()
         self._mark = self._now()
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: LightningModule, loss: Any) -> None:
         """Network, targets and losses are done."""
         self._since_mark("losses")
-        self._step["losses"] -= self._step.get("forward", 0.0) + self._step.get("encode", 0.0)
+        self._step["losses"] -= self._in_network() - self._inside
 
     def on_after_backward(self, trainer: L.Trainer, pl_module: LightningModule) -> None:
         """Backward is done."""
@@ -108,8 +111,10 @@ class StepClock(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """The step is done; other callbacks were before."""
+        """The step is done, unless parts of it are to come; other callbacks were before."""
         self._since_mark("optimizer")
+        if trainer.global_step == self._done:
+            return
         now, loader = self._mark, trainer.train_dataloader
         waited = loader.waited_s if isinstance(loader, BatchLoader) else 0.0
         # The loader's clock begins anew with every epoch.
@@ -118,9 +123,14 @@ class StepClock(Callback):
         self._start, self._waited = now, waited
         if self._done >= self.warm_up:
             (self.split if self._splits else self.whole).append(self._step)
+        self._step = {}
         self._done += 1
         if self._done == self.warm_up + self.steps:
             self._start = self._now()
+
+    def _in_network(self) -> float:
+        """Seconds of this step so far in network and encoder, which run inside of what is timed as losses."""
+        return self._step.get("forward", 0.0) + self._step.get("encode", 0.0)
 
     def result(self) -> dict[str, Any]:
         """Images a second and share of waiting as it is; shares of the parts, with the device waited for."""
@@ -131,6 +141,7 @@ class StepClock(Callback):
         worked = step_ms - parts["wait"]
         return {
             "batch": self.images,
+            "accumulated": self._parts,
             "images_per_s": self.images * len(self.whole) / seconds,
             "step_ms": step_ms,
             "parts_ms": parts,
@@ -165,17 +176,18 @@ class BenchCLI(PersonLabCLI):
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
 
     def instantiate_trainer(self, **options: Any) -> L.Trainer:
-        """A trainer that measures and keeps nothing; of the callbacks only the averages belong to a step."""
+        """A trainer that measures and keeps nothing; of the callbacks, those that belong to a step stay."""
         self.clock = StepClock(self.model, self.config.warm_up, self.config.steps)
         quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
         endless = {"max_epochs": -1, "max_time": None, "limit_val_batches": 0, "num_sanity_val_steps": 0}
         trainer = super().instantiate_trainer(**{**quiet, **endless, "max_steps": self.clock.total}, **options)
-        kept: list[Callback] = [c for c in trainer.callbacks if isinstance(c, PolyakAveraging)]  # type: ignore[attr-defined]
-        trainer.callbacks[:] = [*kept, self.clock]  # type: ignore[attr-defined]
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [*(c for c in callbacks if isinstance(c, (FiniteSteps, PolyakAveraging))), self.clock]
         return trainer
 
     def after_instantiate_classes(self) -> None:
-        """Nothing: there is no run."""
+        """Share the batch as `fit` does; there is no run to begin."""
+        share_batch(self.trainer, self.datamodule, self.config.trainer.accumulate_grad_batches)
 
 
 def run(words: list[str]) -> int:
@@ -206,8 +218,9 @@ def run(words: list[str]) -> int:
     result = cli.clock.result()
     told = ", ".join(f"{name} {value:.0f}" for name, value in result["parts_ms"].items())
     logger.info(
-        "%.1f images/s; of a step of %.0f ms: %s ms; targets are %.1f %% of it, %.1f %% of the time goes by waiting",
-        result["images_per_s"], result["step_ms"], told, 100 * result["encode_share"], 100 * result["wait_share"],
+        "%.1f images/s; of a step of %.0f ms (%d images, %d at once): %s ms; targets are %.1f %% of it, %.1f %% of the "
+        "time goes by waiting", result["images_per_s"], result["step_ms"], result["batch"],
+        result["batch"] // result["accumulated"], told, 100 * result["encode_share"], 100 * result["wait_share"],
     )  # fmt: skip
     workers, threads = cli.datamodule.workers, torch.get_num_threads()
     write_result(

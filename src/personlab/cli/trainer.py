@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -202,7 +203,7 @@ class PersonLabCLI(LightningCLI):
         if not self.trainer.progress_bar_callback:
             callbacks.append(PlainProgress())
         if self.subcommand == "fit":
-            self._share_batch(config.trainer.accumulate_grad_batches)
+            share_batch(self.trainer, self.datamodule, config.trainer.accumulate_grad_batches)
         self.datamodule.setup(str(self.subcommand))
         if self.subcommand == "fit":
             self.datamodule.check_step(self.trainer.num_devices * self.trainer.num_nodes)
@@ -214,24 +215,6 @@ class PersonLabCLI(LightningCLI):
         except BaseException:
             recovery.give_back()
             raise
-
-    def _share_batch(self, accumulate: int) -> None:
-        """Give each process its part of the config's global batch, by accumulation where it is too much at once.
-
-        Raises:
-            InputError: If it cannot be shared, or accumulation is set by hand as well.
-        """
-        trainer = self.trainer
-        parts = self.datamodule.divide(trainer.num_devices * trainer.num_nodes)
-        if self.datamodule.global_batch_size is None:
-            return
-        if accumulate not in (1, None):
-            raise InputError(
-                "trainer.accumulate_grad_batches follows from data.global_batch_size and data.batch_size: leave it out"
-            )
-        trainer.accumulate_grad_batches = parts
-        if trainer.check_val_every_n_epoch is None and isinstance(trainer.val_check_interval, int):
-            trainer.val_check_interval *= parts  # the config counts steps, the Trainer batches
 
     def _load_all_weights(self, source: str) -> None:
         """What is scored when there is no checkpoint.
@@ -348,6 +331,29 @@ class PersonLabCLI(LightningCLI):
     def _mirrors(self) -> list[Any]:
         """Loggers that mirror the run directory, known by their class only where there is one: W&B takes a second."""
         return [mirror for mirror in self.trainer.loggers if hasattr(mirror, "describe") and hasattr(mirror, "close")]
+
+
+def share_batch(trainer: Trainer, datamodule: CocoDataModule, accumulate: int | None) -> None:
+    """Give each process its part of the config's global batch, by accumulation where it is too much at once.
+
+    Args:
+        trainer: What trains; its accumulation is set.
+        datamodule: Its batch size is set.
+        accumulate: Of the config.
+
+    Raises:
+        InputError: If it cannot be shared, or accumulation is set by hand as well.
+    """
+    parts = datamodule.divide(trainer.num_devices * trainer.num_nodes)
+    if datamodule.global_batch_size is None:
+        return
+    if accumulate not in (1, None):
+        raise InputError(
+            "trainer.accumulate_grad_batches follows from data.global_batch_size and data.batch_size: leave it out"
+        )
+    trainer.accumulate_grad_batches = parts
+    if trainer.check_val_every_n_epoch is None and isinstance(trainer.val_check_interval, int):
+        trainer.val_check_interval *= parts  # the config counts steps, the Trainer batches
 
 
 def _rounded(value: float | None) -> str:
