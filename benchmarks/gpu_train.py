@@ -3,28 +3,31 @@
 ResNet-101 on 801x801 pixels, stride 16, bfloat16 as `personlab fit` trains it on a GPU. Three things are measured:
 
 * a product of two large matrices, which is the rate that the chip really has;
-* training steps (network, targets, losses, backward, optimiser) of made-up crowds that lie on the device already, with
-  and without `torch.compile` and channels last: images a second, floating-point operations, memory, and the ten
-  kernels that take most time;
+* training steps (network, targets, losses, backward, the look whether gradients are finite, optimiser, averages) of
+  made-up crowds that lie on the device already, with and without `torch.compile` and channels last: images a second,
+  floating-point operations, memory, and the ten kernels that take most time;
 * with `--data-root`, `personlab bench train` on real images: what of it the device spends waiting for data.
 
-`--device cpu` with small numbers tries the script where there is no GPU.
+The file is written after each of them. What fails, as for want of memory, is told there, the rest is measured, and the
+exit code is 1. `--device cpu` with small numbers tries the script where there is no GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEventAvg
+from torch.optim.swa_utils import AveragedModel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -36,6 +39,7 @@ from personlab.files import write_json
 from personlab.losses import Objective
 from personlab.network import PersonLab, ResNet
 from personlab.structures import Batch
+from personlab.training.callbacks.averaging import rising_average
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).parent / "results" / "gpu_train.json"
@@ -63,6 +67,7 @@ class Step:
         self.encode, self.objective = Encoder(), Objective()
         # No step: made-up people and random weights would soon make numbers that are none.
         self.optimizer = torch.optim.SGD((p for p in network.parameters() if p.requires_grad), lr=0.0, momentum=0.9)
+        self.averages = AveragedModel(self.network, multi_avg_fn=rising_average(0.9999), use_buffers=True)
         if compiled:
             self.network.compile_supervised()
 
@@ -74,11 +79,19 @@ class Step:
         return self.objective(predicted, [targets[fields.stride] for fields in predicted])["total"]
 
     def __call__(self, batch: Batch) -> torch.Tensor:
-        """One step."""
+        """One step, with all that is done in one of `personlab fit`.
+
+        Raises:
+            ValueError: If the gradient is not finite.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(batch)
         loss.backward()
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
+            raise ValueError("the gradient is not finite, and what is computed on such is not timed")
         self.optimizer.step()
+        self.averages.update_parameters(self.network)
         return loss.detach()
 
 
@@ -99,9 +112,7 @@ def operations(step: Step, batch: Batch) -> float:
 def measure(options: argparse.Namespace, batch: Batch, channels_last: bool, compiled: bool) -> Row:
     """One way of training: how fast, how much memory."""
     step = Step(options, channels_last, compiled)
-    loss = float(step(batch))  # compiles
-    if loss != loss:
-        raise SystemExit("gpu_train: the loss is not a number, and what is computed on such is not timed")
+    step(batch)  # compiles
     peak = None
     if step.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(step.device)
@@ -159,14 +170,17 @@ def on_images(options: argparse.Namespace) -> Row:
         "gpu" if options.device.startswith("cuda") else "cpu", "--json", "-",
     ]  # fmt: skip
     command = [sys.executable, "-m", "personlab.cli.main", *words]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True)
+    sys.stderr.write(done.stderr)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1])
     found: Row = json.loads(done.stdout)
     names = ("images_per_s", "step_ms", "parts_ms", "encode_share", "wait_share", "workers", "batch")
     return {name: found[name] for name in names}
 
 
-def main() -> None:
-    """Measure, tell, and write JSON."""
+def main() -> int:
+    """Measure, tell, and write JSON; 1 if something could not be measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-root", help="folder of a data set in COCO's layout; without it, made-up people alone")
@@ -183,31 +197,58 @@ def main() -> None:
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     command = told(["python", "-m", "benchmarks.gpu_train", *sys.argv[1:]], without=default)
     about = provenance(command, options.device)
+    result: Row = {
+        **about, "depth": options.depth, "crop": options.crop, "batch": options.batch, "people": PEOPLE,
+        "runs": options.steps, "rows": [], "kernels": [], "on_images": None, "failed": [],
+    }  # fmt: skip
+
+    def attempt(name: str, measured: Callable[[], Row]) -> None:
+        """Add what was measured to the result, or why it was not, and write it; then give back the memory."""
+        try:
+            result.update(measured())
+        except Exception as error:  # whatever it is, the rest is worth measuring
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:300]
+            result["failed"].append({"what": name, "reason": reason})
+            sys.stderr.write(f"gpu_train: {name} failed: {reason}\n")
+        write_json(options.json, result)
+        give_back(device)
+
     batch = crowds(PEOPLE, options.batch, (options.crop, options.crop))
     batch.images.random_(0, 256)  # what is zero costs a chip less power, and it may run faster for it
     batch = batch.to(device)
-    rate = matrix_rate(device, options.matrix, options.steps)
-    flops = operations(Step(options, True, False), batch) / len(batch)
-    rows = []
+    result["matrix_flops_per_s"] = rate = matrix_rate(device, options.matrix, options.steps)
+    result["flops_per_image"] = flops = operations(Step(options, True, False), batch) / len(batch)
+    give_back(device)
     for compiled, channels_last in itertools.product((False, True)[: 1 + (not options.no_compile)], (False, True)):
-        row = measure(options, batch, channels_last, compiled)
-        row["share_of_rate"] = row["images_per_s"] * flops / rate
-        rows.append(row)
-        sys.stderr.write(
-            f"channels last {channels_last}, compiled {compiled}: {row['images_per_s']:.1f} images/s, "
-            f"{100 * row['share_of_rate']:.0f} % of {rate / 1e12:.1f} TFLOP/s\n"
-        )
-    fastest = max(rows, key=lambda row: row["images_per_s"])
-    result = {
-        **about, "depth": options.depth, "crop": options.crop, "batch": options.batch, "people": PEOPLE,
-        "matrix_flops_per_s": rate, "flops_per_image": flops, "runs": options.steps, "rows": rows,
-        "kernels": kernels(options, batch, fastest),
-        "on_images": on_images(options) if options.data_root else None,
-    }  # fmt: skip
-    write_json(options.json, result)
+
+        def way(channels_last: bool = channels_last, compiled: bool = compiled) -> Row:
+            row = measure(options, batch, channels_last, compiled)
+            row["share_of_rate"] = row["images_per_s"] * flops / rate
+            sys.stderr.write(
+                f"channels last {channels_last}, compiled {compiled}: {row['images_per_s']:.1f} images/s, "
+                f"{100 * row['share_of_rate']:.0f} % of {rate / 1e12:.1f} TFLOP/s\n"
+            )
+            return {"rows": [*result["rows"], row]}
+
+        attempt(f"training with channels last {channels_last}, compiled {compiled}", way)
+    if result["rows"]:
+        fastest = max(result["rows"], key=lambda row: row["images_per_s"])
+        attempt("the profile", lambda: {"kernels": kernels(options, batch, fastest)})
+    if options.data_root:
+        batch = None  # what it needs is for the process that trains on images
+        attempt("training on images", lambda: {"on_images": on_images(options)})
     for kernel in result["kernels"]:
         sys.stderr.write(f"{kernel['ms']:9.2f} ms {100 * kernel['share']:5.1f} % {kernel['kernel']}\n")
+    return 1 if result["failed"] else 0
+
+
+def give_back(device: torch.device) -> None:
+    """Free what a measurement held, for the next one, which may run in a process of its own."""
+    torch.compiler.reset()
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -131,6 +131,8 @@ def gpu_summary(result: Row) -> str:
         f"{result['gpu'] or result['cpu']}: {result['flops_per_image'] / 1e9:.0f} GFLOP an image, forward and "
         f"backward; a product of large matrices reaches {result['matrix_flops_per_s'] / 1e12:.1f} TFLOP/s."
     )
+    for failure in result["failed"]:
+        told += f" What could not be measured: {failure['what']} ({failure['reason']})."
     real = result["on_images"]
     if real is None:
         return told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -34,6 +36,33 @@ def test_every_way_of_training_is_timed_and_its_kernels_named(result: dict) -> N
     assert len(result["kernels"]) == 10
     assert any("convolution" in row["kernel"] for row in result["kernels"])
     assert sum(row["share"] for row in result["kernels"]) <= 1
+
+
+def test_what_fails_is_told_and_the_rest_is_measured_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, measure = tmp_path / "gpu_train.json", gpu_train.measure
+
+    def short_of_memory(options: Any, batch: Any, channels_last: bool, compiled: bool) -> Any:
+        if channels_last:
+            assert len(json.loads(path.read_text())["rows"]) == 1, "written already"
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nand more of it")
+        return measure(options, batch, channels_last, compiled)
+
+    monkeypatch.setattr(gpu_train, "measure", short_of_memory)
+    words = ["--matrix", "64", "--no-compile", "--json", str(path), "--data-root", str(tmp_path / "nowhere")]
+    monkeypatch.setattr(sys, "argv", [*WORDS, *words])
+    assert gpu_train.main() == 1
+    result = json.loads(path.read_text())
+    assert [row["channels_last"] for row in result["rows"]] == [False]
+    assert len(result["kernels"]) == 10
+    memory, images = result["failed"]
+    assert memory["what"] == "training with channels last True, compiled False"
+    assert memory["reason"] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB."
+    assert images["what"] == "training on images"
+    assert "nowhere: no such folder" in images["reason"]
+    assert "Traceback" not in capsys.readouterr().err
+    assert "could not be measured: training with channels last True" in speed_tables.gpu_summary(result)
 
 
 def test_a_kernel_counts_once_and_not_for_the_operation_that_launched_it() -> None:

@@ -21,6 +21,7 @@ from personlab.evaluation.image_sets import read_image_set
 from personlab.files import sha256
 from personlab.structures import Batch, People
 from personlab.training.callbacks import CocoEvaluation, PolyakAveraging, SampleCounter
+from personlab.training.callbacks.averaging import rising_average
 from personlab.training.callbacks.evaluation import _merged
 from tests.data.tiny_coco import person, write_root
 
@@ -40,7 +41,7 @@ def batch(valid: list[bool]) -> Batch:
 
 def average_of(decay: float, values: list[float]) -> float:
     """What the callback makes of a weight that takes these values, starting from the first."""
-    function = PolyakAveraging(decay)._kwargs["multi_avg_fn"]
+    function = rising_average(decay)
     averaged, counter = torch.tensor([values[0]]), torch.tensor([1])
     for n, value in enumerate(values[1:], start=1):
         function([averaged], [torch.tensor([value])], n)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning as L
@@ -11,6 +11,28 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from personlab.errors import InputError
+
+Average = Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]
+"""Moves averages towards present values, in place; the third is how often that was done before."""
+
+
+def rising_average(decay: float) -> Average:
+    """An exponential average whose decay rises as (1 + n) / (10 + n), as `AveragedModel` takes it.
+
+    Args:
+        decay: The most that it rises to.
+    """
+
+    @torch.no_grad()
+    def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
+        n = int(count)
+        keep = min(decay, (1 + n) / (10 + n))
+        if averaged[0].is_floating_point():  # tensors come grouped by device and type
+            torch._foreach_lerp_(list(averaged), list(current), 1 - keep)
+        else:
+            torch._foreach_copy_(list(averaged), list(current))
+
+    return average
 
 
 class PolyakAveraging(WeightAveraging):
@@ -38,16 +60,7 @@ class PolyakAveraging(WeightAveraging):
         if not 0 <= decay < 1:
             raise InputError(f"averaging.decay {decay}: must be 0 or more and below 1")
 
-        @torch.no_grad()
-        def average(averaged: Sequence[Tensor], current: Sequence[Tensor], count: Tensor | int) -> None:
-            n = int(count)
-            keep = min(decay, (1 + n) / (10 + n))
-            if averaged[0].is_floating_point():  # tensors come grouped by device and type
-                torch._foreach_lerp_(list(averaged), list(current), 1 - keep)
-            else:
-                torch._foreach_copy_(list(averaged), list(current))
-
-        options: dict[str, Any] = {"multi_avg_fn": average}
+        options: dict[str, Any] = {"multi_avg_fn": rising_average(decay)}
         super().__init__(use_buffers=True, **options)
         self.weights = weights
 
