@@ -45,6 +45,7 @@ COMMANDS = {
     "train": "personlab bench train --config … --json benchmarks/results/train.json",
     "annotations": "python -m benchmarks.annotations --json benchmarks/results/annotations.json",
     "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
+    "sizes": "python -m benchmarks.sizes --data-root COCO",
     "gpu_train": "python -m benchmarks.gpu_train --data-root COCO",
     "errors": "personlab errors RESULTS.json --data.root COCO --json benchmarks/results/errors.json",
     "ablation_quickstart": "personlab ablate configs/ablation/quickstart.yaml --json …",
@@ -190,6 +191,7 @@ def _speed_parts(part: Callable[..., str]) -> dict[str, str]:
         "annotations": part("annotations", speed_tables.annotations_summary, speed_tables.opened_table),
         "annotations-workers": part("annotations", speed_tables.workers_table, tables.origin),
         "processes": part("processes", speed_tables.processes_table, tables.origin),
+        "sizes": part("sizes", speed_tables.sizes_table, tables.origin),
         "gpu-train": part(
             "gpu_train", speed_tables.gpu_summary, speed_tables.gpu_table, speed_tables.kernels_table, tables.origin
         ),

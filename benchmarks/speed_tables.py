@@ -124,6 +124,19 @@ def processes_table(result: Row) -> str:
     )  # fmt: skip
 
 
+def sizes_table(result: Row) -> str:
+    """Time of an image against batch, workers and processes: medians of the turns."""
+    ways: dict[tuple[int, int, int], list[float]] = {}
+    for row in result["rows"]:
+        ways.setdefault((row["batch"], row["workers"], row["processes"]), []).append(row["images_per_s"])
+    return markdown(
+        {"images a process and step": batch, "loader workers of each": workers, "processes": processes,
+         "images/s": f"{statistics.median(speeds):.2f}", "ms an image": f"{1e3 / statistics.median(speeds):.0f}",
+         "slowest and fastest turn, images/s": f"{min(speeds):.2f} to {max(speeds):.2f}"}
+        for (batch, workers, processes), speeds in ways.items()
+    )  # fmt: skip
+
+
 def gpu_summary(result: Row) -> str:
     """What was trained, against which rate, and what limits it on real images."""
     told = (

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import annotations, processes, report, speed_tables
+from benchmarks import annotations, processes, report, sizes, speed_tables
 from personlab.data import coco
 from personlab.data.coco import read_annotations
 from personlab.data.sampler import Ticket
@@ -71,9 +71,10 @@ def test_images_a_second_are_those_after_the_warm_up() -> None:
 
 
 def test_the_command_of_a_training(tmp_path: Path) -> None:
-    words = processes.command(2, 4, 24, "COCO", "recipe.yaml", tmp_path)
+    words = processes.command(2, 4, 1, 24, "COCO", "recipe.yaml", tmp_path, "--x=1")
     told = dict(itertools.pairwise(words))
     assert (told["--nproc_per_node"], told["--trainer.devices"], told["--data.batch_size"]) == ("2", "2", "4")
+    assert (words[-1], told["--data.workers"]) == ("--x=1", "1")
     assert (told["--trainer.max_steps"], told["--config"], told["--run.root"]) == ("24", "recipe.yaml", str(tmp_path))
 
 
@@ -114,6 +115,10 @@ RESULTS: dict[str, Any] = {
         for turn in ((4.0, 6.4), (2.0, 3.0), (3.0, 6.0))
         for n, speed, cpu_s in zip((1, 2), turn, (24.0, 54.0), strict=True)
     ]},
+    "sizes": {"rows": [
+        {"batch": batch, "workers": 0, "processes": 1, "images_per_s": speed}
+        for turn in (1.0, 2.0, 6.0) for batch, speed in ((1, turn), (4, 2 * turn))
+    ]},
     "gpu_train": {
         "depth": 101, "crop": 801, "batch": 8, "gpu": "a GPU", "cpu": "a CPU", "flops_per_image": 7.5e11,
         "matrix_flops_per_s": 7.1e14, "failed": [], "on_images": None,
@@ -151,6 +156,28 @@ def test_tables_of_annotations_and_processes() -> None:
     assert speed_tables.processes_table(RESULTS["processes"]).splitlines()[2:] == [
         "| 1 | 3.00 | 1.00 | 0.80 | 4.00 | 2.0 |", "| 2 | 6.00 | 1.60 | 1.80 | 1.78 | 2.0 |"
     ]  # fmt: skip
+
+
+def test_the_table_of_sizes_has_medians_of_the_turns() -> None:
+    assert speed_tables.sizes_table(RESULTS["sizes"]).splitlines()[2:] == [
+        "| 1 | 0 | 1 | 2.00 | 500 | 1.00 to 6.00 |", "| 4 | 0 | 1 | 4.00 | 250 | 2.00 to 12.00 |"
+    ]  # fmt: skip
+
+
+def test_every_way_is_measured_in_every_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, ran = tmp_path / "sizes.json", []
+
+    def train(processes: int, batch: int, workers: int, steps: int, *_: Any) -> dict[str, Any]:
+        ran.append((batch, workers, processes))
+        assert len(ran) == 1 or len(json.loads(path.read_text())["rows"]) == len(ran) - 1, "kept as it goes"
+        return {"batch": batch, "workers": workers, "processes": processes, "images_per_s": 1.0, "steps": steps}
+
+    monkeypatch.setattr(sizes, "train", train)
+    monkeypatch.setattr("sys.argv", ["sizes", "--data-root", "COCO", "--turns", "2", "--json", str(path)])
+    sizes.main()
+    assert ran == sizes.WAYS * 2
+    rows = json.loads(path.read_text())["rows"]
+    assert {(row["steps"] - processes.WARM_UP) * row["batch"] * row["processes"] for row in rows} == {48}
 
 
 def test_tables_of_a_gpu() -> None:
