@@ -45,6 +45,7 @@ COMMANDS = {
     "train": "personlab bench train --config … --json benchmarks/results/train.json",
     "annotations": "python -m benchmarks.annotations --json benchmarks/results/annotations.json",
     "processes": "python -m benchmarks.processes --data-root COCO --json benchmarks/results/processes.json",
+    "doctor": "python -m benchmarks.doctor --data-root COCO",
     "sizes": "python -m benchmarks.sizes --data-root COCO",
     "gpu_train": "python -m benchmarks.gpu_train --data-root COCO",
     "errors": "personlab errors RESULTS.json --data.root COCO --json benchmarks/results/errors.json",
@@ -160,6 +161,7 @@ def parts(results: Mapping[str, Any]) -> dict[str, str]:
         "ablation-decoder": part(
             "ablation_decoder", ablation_tables.reference, ablation_tables.levels_table, tables.origin
         ),
+        "doctor": part("doctor", data_tables.doctor_time, tables.origin),
         "doctor-codes": data_tables.codes_table(),
         **_speed_parts(part),
         **{f"options-{rules}": tables.options_table(rules) for rules in RULES},

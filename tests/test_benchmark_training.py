@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import annotations, processes, report, sizes, speed_tables
+from benchmarks import annotations, data_tables, doctor, processes, report, sizes, speed_tables
 from personlab.data import coco
 from personlab.data.coco import read_annotations
 from personlab.data.sampler import Ticket
@@ -178,6 +178,23 @@ def test_every_way_is_measured_in_every_turn(tmp_path: Path, monkeypatch: pytest
     assert ran == sizes.WAYS * 2
     rows = json.loads(path.read_text())["rows"]
     assert {(row["steps"] - processes.WARM_UP) * row["batch"] * row["processes"] for row in rows} == {48}
+
+
+def test_the_doctor_is_timed(synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "doctor.json"
+    words = ["doctor", "--data-root", str(synthetic), "--runs", "1", "--json", str(path)]
+    monkeypatch.setattr("sys.argv", words)
+    doctor.main()
+    result = json.loads(path.read_text())
+    (row,) = result["rows"]
+    images = [file for split in ("train2017", "val2017") for file in (synthetic / split).iterdir()]
+    assert (row["images"], row["errors"]) == (len(images), 0)
+    assert 0 < row["seconds"] < 600
+    result["rows"] = [{**row, "images": 7, "seconds": seconds, "warnings": 0, "infos": 3} for seconds in (4, 1, 2)]
+    assert data_tables.doctor_time(result) == (
+        "7 images of COCO, every one decoded, take 2.0 s, start of the program included (median of 3 runs, 1.0 to "
+        "4.0); the doctor finds 0 errors, 0 warnings and 3 remarks there."
+    )
 
 
 def test_tables_of_a_gpu() -> None:
