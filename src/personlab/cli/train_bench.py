@@ -17,7 +17,8 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.options import check_output, write_result
-from personlab.cli.trainer import PersonLabCLI, default_precision, share_batch
+from personlab.cli.run_options import default_precision, share_batch
+from personlab.cli.trainer import PersonLabCLI
 from personlab.data.datamodule import BatchLoader, CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance

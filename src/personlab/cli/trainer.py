@@ -9,10 +9,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from lightning import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -27,6 +25,7 @@ from personlab.cli.preflight import (
     check_weights,
     end_with_a_validation,
 )
+from personlab.cli.run_options import add_run_options, default_precision, loggers_of, share_batch
 from personlab.cli.skeletons import share_skeleton
 from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
@@ -37,18 +36,11 @@ from personlab.experiments.requeue import requeue
 from personlab.experiments.resume import find_unfinished, tell_precision
 from personlab.experiments.runs import RunDirectory, describe_devices, finish_card, start_card
 from personlab.experiments.settings import read_yaml
-from personlab.experiments.sweeps.wandb_engine import has_key
 from personlab.training.callbacks import (
-    CocoEvaluation,
-    ContactSheet,
-    FiniteSteps,
-    KeptCheckpoints,
     PlainProgress,
-    PolyakAveraging,
     Preempted,
     RandomStates,
     Recovery,
-    SampleCounter,
 )
 from personlab.training.checkpoint_files import VerifiedCheckpointIO, newest_whole, remove_unfinished
 from personlab.training.compilation import compile_failure
@@ -59,7 +51,6 @@ logger = logging.getLogger("personlab")
 _RUN_VARIABLE = "PERSONLAB_RUN_DIRECTORY"
 _TERMINATED = 128 + signal.SIGTERM
 """Exit code of a program that SIGTERM ends, as shells tell it."""
-_WANDB_MODES = ("auto", "online", "offline", "off")
 
 
 class PersonLabCLI(LightningCLI):
@@ -69,50 +60,7 @@ class PersonLabCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Options of the run, and of the callbacks that every run has."""
-        parser.add_argument("--base", type=list[str] | None, default=None, help="configs this one builds on")
-        parser.add_argument("--run.name", type=str, default="personlab", help="folder of this experiment's runs")
-        parser.add_argument("--run.root", type=str, default="runs", help="folder of all runs")
-        parser.add_argument(
-            "--run.wandb", type=str, default="auto", help="W&B: auto (online with a key), online, offline, off"
-        )
-        parser.add_argument(
-            "--run.wandb_checkpoints",
-            type=Literal["none", "best", "all"],
-            default="none",
-            help="checkpoints sent to W&B: none, best (and the last, when the run ends), all (as they are saved)",
-        )
-        parser.add_argument(
-            "--run.requeue", type=bool, default=True, help="in a SLURM job: have it queued again when it is preempted"
-        )
-        parser.add_argument(
-            "--resume",
-            type=Literal["none", "auto"],
-            default="none",
-            help="fit: auto goes on with the newest unfinished run of this name and config, or starts one",
-        )
-        parser.add_argument(
-            "--weights", type=Literal["ema", "raw"], default="ema", help="score the averages of the weights, or the raw"
-        )
-        parser.add_lightning_class_args(Recovery, "recovery")
-        parser.add_lightning_class_args(FiniteSteps, "finite")
-        parser.add_lightning_class_args(SampleCounter, "samples")
-        parser.add_lightning_class_args(PolyakAveraging, "averaging")
-        parser.add_lightning_class_args(CocoEvaluation, "evaluation")
-        parser.add_lightning_class_args(ContactSheet, "contact_sheet")
-        parser.add_lightning_class_args(KeptCheckpoints, "checkpoint")
-        parser.set_defaults(
-            {
-                "checkpoint.monitor": "val/keypoints/AP",
-                "checkpoint.mode": "max",
-                "checkpoint.save_top_k": 2,
-                "checkpoint.save_last": True,
-                "checkpoint.filename": "step={step}",
-                "checkpoint.auto_insert_metric_name": False,
-                "checkpoint.enable_version_counter": False,  # a resumed run's last.ckpt replaces the older one
-            }
-        )
-        parser.link_arguments("seed_everything", "data.seed")
-        parser.link_arguments("weights", "averaging.weights")
+        add_run_options(parser)
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
@@ -140,8 +88,6 @@ class PersonLabCLI(LightningCLI):
         check_precision(config.trainer.precision)
         if config.trainer.enable_progress_bar is None:
             config.trainer.enable_progress_bar = sys.stderr.isatty()
-        if config.run.wandb not in _WANDB_MODES:
-            raise InputError(f"--run.wandb {config.run.wandb!r}: use one of {', '.join(_WANDB_MODES)}")
         if self.subcommand == "fit":
             end_with_a_validation(config.trainer)
         self._portable_config = config.clone()  # without places of this run, so that another run can start from it
@@ -151,7 +97,7 @@ class PersonLabCLI(LightningCLI):
         config.trainer.default_root_dir = str(self.run.path)
         config.checkpoint.dirpath = str(self.run.checkpoints)
         if config.trainer.logger is None or config.trainer.logger is True:
-            config.trainer.logger = _loggers(
+            config.trainer.logger = loggers_of(
                 self.run, config.run.wandb, config.run.wandb_checkpoints, str(self.subcommand)
             )
 
@@ -333,59 +279,8 @@ class PersonLabCLI(LightningCLI):
         return [mirror for mirror in self.trainer.loggers if hasattr(mirror, "describe") and hasattr(mirror, "close")]
 
 
-def share_batch(trainer: Trainer, datamodule: CocoDataModule, accumulate: int | None) -> None:
-    """Give each process its part of the config's global batch, by accumulation where it is too much at once.
-
-    Args:
-        trainer: What trains; its accumulation is set.
-        datamodule: Its batch size is set.
-        accumulate: Of the config.
-
-    Raises:
-        InputError: If it cannot be shared, or accumulation is set by hand as well.
-    """
-    parts = datamodule.divide(trainer.num_devices * trainer.num_nodes)
-    if datamodule.global_batch_size is None:
-        return
-    if accumulate not in (1, None):
-        raise InputError(
-            "trainer.accumulate_grad_batches follows from data.global_batch_size and data.batch_size: leave it out"
-        )
-    trainer.accumulate_grad_batches = parts
-    if trainer.check_val_every_n_epoch is None and isinstance(trainer.val_check_interval, int):
-        trainer.val_check_interval *= parts  # the config counts steps, the Trainer batches
-
-
 def _rounded(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.3f}"
-
-
-def default_precision(accelerator: str) -> str:
-    """bf16 mixed on GPUs that have it, fp16 mixed on other GPUs, fp32 on the CPU (where bf16 is far slower)."""
-    if accelerator in ("cpu", "mps") or not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-
-
-def _loggers(run: RunDirectory, mode: str, checkpoints: str = "none", command: str = "fit") -> list[dict[str, Any]]:
-    """The ledger, and W&B as its mirror: the ledger first, since the mirror reads it."""
-    loggers: list[dict[str, Any]] = [
-        {"class_path": "personlab.experiments.Ledger", "init_args": {"run_directory": str(run.path)}},
-    ]
-    if mode == "auto":
-        mode = "online" if has_key() else "offline"
-    if mode != "off":
-        arguments = {
-            "run_directory": str(run.path),
-            "checkpoints": checkpoints,
-            "project": os.environ.get("WANDB_PROJECT", run.name),  # the trials of a sweep have names of their own
-            "id": run.run_id,
-            "name": run.run_id,
-            "job_type": command,
-            "offline": mode == "offline",
-        }
-        loggers.append({"class_path": "personlab.experiments.mirror.WandbMirror", "init_args": arguments})
-    return loggers
 
 
 def run(words: list[str]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from personlab.cli.trainer import _loggers
+from personlab.cli.run_options import loggers_of
 from personlab.errors import InputError
 from personlab.experiments.runs import RunDirectory
 from personlab.experiments.trials.process import device_slices, trial_environment, wandb_variables
@@ -44,6 +44,6 @@ def test_trials_are_one_group_at_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path
     found = wandb_variables("rates", "poses", "us")
     assert (found["WANDB_PROJECT"], found["WANDB_ENTITY"]) == ("poses", "us")
     run = RunDirectory(tmp_path / "trial-0001" / "id")
-    assert _loggers(run, "offline")[1]["init_args"]["project"] == "trial-0001"
+    assert loggers_of(run, "offline")[1]["init_args"]["project"] == "trial-0001"
     monkeypatch.setenv("WANDB_PROJECT", "poses")
-    assert _loggers(run, "offline")[1]["init_args"]["project"] == "poses"
+    assert loggers_of(run, "offline")[1]["init_args"]["project"] == "poses"
