@@ -115,7 +115,10 @@ class Judge:
         path = predictions_of(run)
         if path is None:
             return None
-        results = read_results(path, self.skeleton.num_keypoints, sizes_of_images(self.tables["images"]))
+        try:
+            results = read_results(path, self.skeleton.num_keypoints, sizes_of_images(self.tables["images"]))
+        except InputError as error:
+            raise InputError(f"{error}; or leave the run out, or remove the file to go by its scores alone") from None
         images, known = read_image_set(path, results), set(self.image_ids)
         of_others = {r["image_id"] for r in results} - known if images is None else known ^ set(images.image_ids)
         if of_others:
