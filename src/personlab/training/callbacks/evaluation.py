@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +128,7 @@ class CocoEvaluation(Callback):
         stem = f"{stage}-step{trainer.global_step}"
         loader: BatchLoader = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders  # type: ignore[assignment]
         self._shard.seconds["read"] = loader.waited_s
-        write_json(folder / f"{stem}.rank{trainer.global_rank}.json", asdict(self._shard))
+        write_json(folder / f"{stem}.rank{trainer.global_rank}.json", vars(self._shard))
         trainer.strategy.barrier("predictions written")
         figures: dict[str, float] = {}
         refusal: str | None = None
