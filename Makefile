@@ -42,7 +42,8 @@ endif
 
 test: setup  ## the test suite, without what is marked slow
 	@echo "== tests =="
-	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
+	@# One thread each: two workers with two threads on two cores wait for each other.
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not gpu"
 
 test-slow: setup  ## what takes too long for the suite
 	@$(BIN)/python -m pytest -m slow

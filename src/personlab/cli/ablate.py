@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +22,7 @@ from personlab.experiments.ablation.table import Found, markdown, table_rows
 from personlab.experiments.ablation.trained import collect
 from personlab.experiments.lock import RunLock
 from personlab.experiments.provenance import provenance
-from personlab.experiments.trials.process import device_slices
+from personlab.experiments.trials.process import device_slices, terminated_as_interrupted
 from personlab.files import check_writable, write_atomically, write_json
 
 logger = logging.getLogger("personlab")
@@ -110,7 +108,7 @@ def _train(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> i
         told = [{"level": t.cell, "seed": t.seed, "key": t.key, "finished": t not in left} for t in plan]
         write_result({"study": study.name, "trials": told, "forecast": runner.forecast(plan)}, options.json)
         return 0
-    with _held(folder), _terminated_as_interrupted():
+    with _held(folder), terminated_as_interrupted():
         reason = runner.run(plan)
         found = collect(plan, runner)
         _tell(study, folder, found, options, begun | {"seeds": list(study.seeds)})
@@ -179,20 +177,3 @@ def _held(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """SIGTERM ends as Ctrl-C does: trials are asked to save what they have."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt("stopped; the same command goes on")
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from personlab.experiments.sweeps.local import Budget, LocalSweep
 from personlab.experiments.sweeps.records import Record, best_of, summarise
 from personlab.experiments.sweeps.space import Sweep, read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
-from personlab.experiments.trials.process import device_slices
+from personlab.experiments.trials.process import device_slices, terminated_as_interrupted
 from personlab.files import write_json
 
 logger = logging.getLogger("personlab")
@@ -107,10 +106,10 @@ def _run_locally(sweep: Sweep, trials: int, folder: Path, options: Any, words: l
     study = SharedStudy(sweep, folder, trials, options.seed, options.storage)
     logger.info("%s", plan(sweep, study.records(), trials, options.workers, budget))
     local = LocalSweep(study, devices, options.retries, budget, told=lambda record: _tell(record, sweep))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     try:
-        local.run()
+        with terminated_as_interrupted():
+            local.run()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on with what is missing") from None
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,12 @@ import pytest
 from personlab.cli.run_options import loggers_of
 from personlab.errors import InputError
 from personlab.experiments.runs import RunDirectory
-from personlab.experiments.trials.process import device_slices, trial_environment, wandb_variables
+from personlab.experiments.trials.process import (
+    device_slices,
+    terminated_as_interrupted,
+    trial_environment,
+    wandb_variables,
+)
 
 
 def test_devices_are_sliced() -> None:
@@ -47,3 +53,10 @@ def test_trials_are_one_group_at_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert loggers_of(run, "offline")[1]["init_args"]["project"] == "trial-0001"
     monkeypatch.setenv("WANDB_PROJECT", "poses")
     assert loggers_of(run, "offline")[1]["init_args"]["project"] == "poses"
+
+
+def test_sigterm_ends_as_ctrl_c_does_and_as_before_afterwards() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt, match="the same command goes on"), terminated_as_interrupted():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
