@@ -113,7 +113,7 @@ def open_once(path: Path) -> Row:
 def read_with_workers(path: Path, workers: int) -> list[Row]:
     """Memory of the main process and of each worker after every epoch, and the images a second."""
     from personlab.data.coco import read_annotations
-    from personlab.data.datamodule import BatchLoader
+    from personlab.data.loader import BatchLoader
     from personlab.data.sampler import DeterministicSampler
 
     data = Annotations(read_annotations(path))

@@ -15,8 +15,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 from personlab.augmentation import TrainingView
-from personlab.data.datamodule import BatchLoader, CocoDataModule
+from personlab.data.datamodule import CocoDataModule
 from personlab.data.images import UnreadableImage
+from personlab.data.loader import BatchLoader
 from personlab.data.sampler import DeterministicSampler
 from personlab.errors import InputError
 from personlab.skeleton import COCO

@@ -19,7 +19,8 @@ from personlab.cli.configs import expand_configs
 from personlab.cli.options import check_output, write_result
 from personlab.cli.run_options import default_precision, share_batch
 from personlab.cli.trainer import PersonLabCLI
-from personlab.data.datamodule import BatchLoader, CocoDataModule
+from personlab.data.datamodule import CocoDataModule
+from personlab.data.loader import BatchLoader
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
 from personlab.training.callbacks import FiniteSteps, PolyakAveraging

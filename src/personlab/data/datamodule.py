@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-import cv2
 import numpy as np
 import torch
 from lightning import LightningDataModule
@@ -21,6 +19,7 @@ from personlab.data.doctor import refuse_errors
 from personlab.data.doctor.codes import Use
 from personlab.data.images import UnreadableImage, read_image
 from personlab.data.imputed import Imputed
+from personlab.data.loader import BatchLoader, cpus, start_worker
 from personlab.data.sampler import DeterministicSampler
 from personlab.data.warp import Resize
 from personlab.errors import InputError
@@ -124,7 +123,7 @@ class CocoDataModule(LightningDataModule):
         resizes = eval_size is not None or eval_scale is not None
         self.eval_view: View | None = Resize(eval_size, eval_scale) if resizes else None
         self.size_multiple = size_multiple
-        self.workers = min(_cpus(), 8) if workers is None else workers
+        self.workers = min(cpus(), 8) if workers is None else workers
         self.loader_timeout_s = loader_timeout_s
         self.seed = seed
         self.view = view
@@ -326,36 +325,11 @@ class CocoDataModule(LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             drop_last=drop_last,
             timeout=self.loader_timeout_s if self.workers else 0,
-            worker_init_fn=_start_worker,
+            worker_init_fn=start_worker,
             persistent_workers=self.workers > 0,
             # Of its own: an iterator would draw its workers' seed from everybody's random numbers.
             generator=torch.Generator().manual_seed(self.seed),
         )
-
-
-class BatchLoader(DataLoader[Sample]):
-    """A loader that times the wait, and whose workers begin with the first batch that is asked for, not with `iter`.
-
-    The Trainer calls `iter` before it knows the epoch that it resumes, and its workers would fetch another one.
-
-    Attributes:
-        waited_s: Seconds spent waiting for batches since the last iteration began.
-    """
-
-    waited_s = 0.0
-
-    def __iter__(self) -> Any:
-        """The batches of one epoch."""
-        started, self.waited_s = time.perf_counter(), 0.0
-        try:
-            for batch in super().__iter__():
-                self.waited_s += time.perf_counter() - started
-                yield batch
-                started = time.perf_counter()
-        except InputError as error:
-            # What a worker raises comes with its traceback as the message; the last line is ours.
-            line = str(error).rstrip().splitlines()[-1]
-            raise type(error)(line.removeprefix(f"{type(error).__module__}.{type(error).__qualname__}: ")) from None
 
 
 def _check_first(dataset: CocoDataset) -> None:
@@ -370,13 +344,3 @@ def _check_first(dataset: CocoDataset) -> None:
             return
     if first is not None:
         raise first
-
-
-def _cpus() -> int:
-    """CPUs that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _start_worker(worker: int) -> None:
-    """OpenCV's own threads deadlock after a fork, and would compete with the other workers."""
-    cv2.setNumThreads(0)

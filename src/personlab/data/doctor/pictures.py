@@ -22,6 +22,7 @@ from personlab.data.doctor.jpeg import damage
 from personlab.data.doctor.tables import is_unsafe
 from personlab.data.images import UnreadableImage, read_image
 from personlab.data.imputed import Row
+from personlab.data.loader import cpus
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 """Passes things on, and shows how far they are."""
@@ -87,7 +88,7 @@ def check_files(folder: Path, rows: list[Row], findings: Findings, decode: bool,
     if not decode:
         return []
     split = findings.split or ""
-    with ThreadPoolExecutor(_cpus()) as pool:  # decoding and hashing leave the interpreter to the others
+    with ThreadPoolExecutor(cpus()) as pool:  # decoding and hashing leave the interpreter to the others
         looks = [pool.submit(look, split, folder, row) for row in present]
         pictures = [done.result() for done in progress(looks)]
     for picture in pictures:
@@ -145,7 +146,3 @@ def _tell(picture: Picture, findings: Findings) -> None:
         findings.add("exif-rotated", f"{sizes}, orientation {picture.orientation}", **place)
     else:
         findings.add("image-size-unlike", sizes, **place)
-
-
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,8 +12,9 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from personlab.data.datamodule import BatchLoader, CocoDataModule
+from personlab.data.datamodule import CocoDataModule
 from personlab.data.dataset import CocoDataset
+from personlab.data.loader import BatchLoader
 from personlab.errors import InputError
 from personlab.evaluation.coco_ap import CocoAP
 from personlab.evaluation.image_sets import ImageSet, write_results_of
