@@ -337,6 +337,8 @@ def test_two_nodes_of_torchrun_train_one_run(synthetic, tmp_path):
     assert len(learnt) > 50
     for name in learnt:  # batch norm's running averages are those of the first process's images
         torch.testing.assert_close(b[name], a[name], rtol=1e-3, atol=1e-5)
+    losses = [[line["train/loss/total"] for line in logged(run) if "train/loss/total" in line] for run in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3), "of the whole step, not of a part"
 
 
 def test_two_and_three_processes_find_the_same_as_one(synthetic, tmp_path):

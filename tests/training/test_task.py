@@ -46,6 +46,32 @@ def test_each_second_of_an_evaluation_is_booked_where_it_was_spent(monkeypatch):
     assert clock.now == 111.0
 
 
+def test_the_loss_of_a_step_is_the_mean_over_its_parts_and_all_processes(monkeypatch):
+    task, logged = make_task(), {}
+    reduced = []
+
+    def reduce(values, reduce_op):
+        reduced.append(reduce_op)
+        return values + 10  # as though the others' losses were higher
+
+    strategy = SimpleNamespace(reduce=reduce)
+    task._trainer = SimpleNamespace(world_size=2, strategy=strategy, log_every_n_steps=2, global_step=0)  # type: ignore[assignment]
+    monkeypatch.setattr(task, "log_dict", logged.update)
+    losses = iter([1.0, 3.0, 7.0, 9.0])
+    monkeypatch.setattr(task, "_losses", lambda *_: {"total": torch.tensor(next(losses)), "short": torch.tensor(0.5)})
+    blank = torch.zeros(1, 3, 33, 33, dtype=torch.uint8)
+    one = replace(batch([True]), images=blank, label_maps=blank)
+    for expected in ({"total": 2.0, "short": 0.5}, {"total": 18.0, "short": 10.5}):
+        for part in range(2):
+            task.training_step(one, part)
+        task.on_before_optimizer_step(None)  # type: ignore[arg-type]
+        assert {name: float(value) for name, value in logged.items()} == {
+            f"train/loss/{name}": value for name, value in expected.items()
+        }
+        task._trainer.global_step += 1  # type: ignore[misc]
+    assert reduced == ["mean"], "only for a line of the ledger"
+
+
 @pytest.mark.parametrize("stride", [0, 3, 16])
 def test_a_stride_that_the_network_does_not_have_is_refused_at_once(stride):
     with pytest.raises(InputError, match=rf"model\.eval_stride: .*{stride}.*\[4, 8\]"):

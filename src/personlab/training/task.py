@@ -79,6 +79,7 @@ class PersonLabTask(L.LightningModule):
         self.schedule = schedule or Schedule()
         self.initial_weights = initial_weights
         self.compile_network = compile_network
+        self._parts: list[dict[str, Tensor]] = []
 
     def setup(self, stage: str) -> None:
         """Load the initial weights when a fresh training begins, and have the decoder compiled before it is timed.
@@ -105,10 +106,24 @@ class PersonLabTask(L.LightningModule):
         return self.objective(predicted, [targets[fields.stride] for fields in predicted])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One optimisation step's loss; logs every term."""
+        """The loss of a batch: of an optimisation step, or of a part of it whose gradients are accumulated."""
         terms = self._losses(batch, self.network.forward_supervised(batch.images))
-        self.log_dict({f"train/loss/{name}": value for name, value in terms.items()}, batch_size=len(batch))
+        self._parts.append({name: value.detach() for name, value in terms.items()})
         return terms["total"]
+
+    def on_train_start(self) -> None:
+        """Forget parts of a step that another training was stopped in."""
+        self._parts = []
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log every term of the step that is about to be done: its mean over all parts and processes."""
+        parts, self._parts = self._parts, []
+        names = list(parts[0])
+        means = torch.stack([torch.stack([part[name] for part in parts]).mean() for name in names])
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.world_size > 1 and (self.global_step + 1) % every == 0:
+            means = self.trainer.strategy.reduce(means, reduce_op="mean")  # only where a line is written: it waits
+        self.log_dict({f"train/loss/{name}": value for name, value in zip(names, means, strict=True)})
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Losses, fields and decoded people of one batch; callbacks score, log and draw them."""
