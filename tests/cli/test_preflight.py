@@ -9,7 +9,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from personlab.cli.configs import expand_configs
-from personlab.cli.preflight import end_with_a_validation
+from personlab.cli.preflight import check_precision, end_with_a_validation
 from personlab.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +39,15 @@ def test_steps_after_the_last_validation_are_refused(steps, interval, accumulate
         )
     near = int(str(error.value).split()[-1])
     end_with_a_validation(trainer(max_steps=near, val_check_interval=interval, accumulate_grad_batches=accumulated))
+
+
+def test_precisions_go_by_their_present_names_and_weights_stay_in_32_bits():
+    assert [check_precision(name) for name in (32, "32-true", "bf16", "16-mixed")] == [
+        "32-true", "32-true", "bf16-mixed", "16-mixed"
+    ]  # fmt: skip
+    for name in ("64-true", "bf16-true", "16-true", "transformer-engine"):
+        with pytest.raises(InputError, match=f"--trainer.precision {name}: "):
+            check_precision(name)
 
 
 def test_a_training_shorter_than_the_interval_is_validated_at_its_end():

@@ -412,6 +412,11 @@ def test_a_run_that_goes_on_tells_what_is_not_as_it_was(
     [
         (["--data.batch_size=99"], "6 images do not fill one step; lower data.batch_size from 99"),
         (["--data.global_batch_size=99"], "6 images do not fill one step; lower data.global_batch_size from 99"),
+        (
+            ["--data.val_images=1", *TWO_PROCESSES],
+            "1 images to evaluate are too few for 2 processes; raise data.val_im",
+        ),
+        (["--evaluation.max_unreadable_share=-1"], "evaluation.max_unreadable_share -1"),
         (["--trainer.precision=bf16-true"], "--trainer.precision bf16-true: weights, their averages and losses are"),
     ],
 )

@@ -18,8 +18,8 @@ from personlab.weights.network_file import network_state, weights_path
 _WORDS = ("last", "best", "hpc", "registry")
 """What the Trainer would look for itself, in a run directory that is new and empty."""
 
-_PRECISIONS = ("32-true", "32", "bf16-mixed", "bf16", "16-mixed", "16")
-"""With their older names."""
+_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+"""Present names by older ones."""
 
 logger = logging.getLogger("personlab")
 
@@ -45,17 +45,22 @@ def check_weights(subcommand: str, ckpt_path: str | None, initial_weights: str |
         raise InputError(f"{ckpt_path}: no such checkpoint; check --ckpt_path")
 
 
-def check_precision(precision: int | str) -> None:
+def check_precision(precision: int | str) -> str:
     """Refuse a precision that would not keep the weights in 32 bits, as their averages and the losses are.
+
+    Returns:
+        Its present name.
 
     Raises:
         InputError: If so.
     """
-    if str(precision) not in _PRECISIONS:
+    found = _PRECISIONS.get(str(precision), str(precision))
+    if found not in _PRECISIONS.values():
         raise InputError(
             f"--trainer.precision {precision}: weights, their averages and losses are kept in 32 bits; use 32-true, "
             "bf16-mixed or 16-mixed"
         )
+    return found
 
 
 def check_checkpoint(path: str) -> None:

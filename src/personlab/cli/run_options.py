@@ -88,7 +88,8 @@ def loggers_of(run: RunDirectory, mode: str, checkpoints: str = "none", command:
         {"class_path": "personlab.experiments.Ledger", "init_args": {"run_directory": str(run.path)}},
     ]
     if mode == "auto":
-        mode = "online" if has_key() else "offline"
+        asked = {"disabled": "off", "offline": "offline"}.get(os.environ.get("WANDB_MODE", ""))
+        mode = asked or ("online" if has_key() else "offline")
     if mode != "off":
         arguments = {
             "run_directory": str(run.path),

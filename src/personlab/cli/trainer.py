@@ -85,7 +85,7 @@ class PersonLabCLI(LightningCLI):
         config.weights_only = True
         if config.trainer.precision is None:
             config.trainer.precision = default_precision(str(config.trainer.accelerator))
-        check_precision(config.trainer.precision)
+        config.trainer.precision = check_precision(config.trainer.precision)
         if config.trainer.enable_progress_bar is None:
             config.trainer.enable_progress_bar = sys.stderr.isatty()
         if self.subcommand == "fit":
@@ -151,8 +151,10 @@ class PersonLabCLI(LightningCLI):
         if self.subcommand == "fit":
             share_batch(self.trainer, self.datamodule, config.trainer.accumulate_grad_batches)
         self.datamodule.setup(str(self.subcommand))
+        processes = self.trainer.num_devices * self.trainer.num_nodes
         if self.subcommand == "fit":
-            self.datamodule.check_step(self.trainer.num_devices * self.trainer.num_nodes)
+            self.datamodule.check_step(processes)
+        self.datamodule.check_shares(processes, testing=self.subcommand == "test")
         self._recovery = recovery
         if self.subcommand == "fit":
             recovery.listen()
@@ -215,7 +217,10 @@ class PersonLabCLI(LightningCLI):
             status, preempted = "preempted", Preempted(None, self._recovery.asked)
         finally:
             if self.trainer.is_global_zero:
-                finish_card(self.run, status)
+                try:
+                    finish_card(self.run, status)
+                except InputError as error:  # a full disk; what ended the run is worth more than this
+                    logger.error("%s; the run card still says that it is running", error)
                 self._lock.release()
                 os.environ.pop(_RUN_VARIABLE, None)
             self._recovery.give_back()

@@ -169,7 +169,8 @@ class CocoDataModule(LightningDataModule):
 
     def evaluated(self, testing: bool = False) -> CocoDataset:
         """The images that a validation (or a test) must see, each once."""
-        self.setup("test" if testing else "validate")
+        if (self.test_dataset if testing else self.val_dataset) is None:
+            self.setup("test" if testing else "validate")
         dataset = self.test_dataset if testing else self.val_dataset
         assert dataset is not None
         return dataset
@@ -195,11 +196,12 @@ class CocoDataModule(LightningDataModule):
         if stage in (None, "fit"):
             self._loader_made = False
             self.train_dataset = self.train_dataset or self._checked(self._train_dataset(), "training")
-        if stage == "fit":
-            # Days of training do not end at one bad image.
-            self.val_dataset = self.val_dataset or self._checked(self._eval_dataset(self.val_split, True), "scoring")
-        elif stage != "test":
-            self.val_dataset = self.val_dataset or self._eval_dataset(self.val_split)
+        if stage != "test":
+            if self.val_dataset is None:
+                self.val_dataset = self._eval_dataset(self.val_split, stage == "fit")
+                if stage == "fit":
+                    self._checked(self.val_dataset, "scoring")
+            self.val_dataset.skip_broken = stage == "fit"  # days of training do not end at one bad image
         if stage in (None, "test") and self.test_dataset is None:
             same = self.val_dataset if self.test_split == self.val_split else None
             self.test_dataset = same if same and not same.skip_broken else self._eval_dataset(self.test_split)
@@ -219,6 +221,24 @@ class CocoDataModule(LightningDataModule):
             raise InputError(
                 f"{self.train_dataset.annotations.path}: {len(self.train_dataset)} images do not fill one step; lower "
                 f"data.{name} from {getattr(self, name)} or use more images"
+            )
+
+    def check_shares(self, processes: int, testing: bool = False) -> None:
+        """Refuse an evaluation in which a process would have no image, which the Trainer cannot do.
+
+        Args:
+            processes: How many evaluate together.
+            testing: Whether on the test split.
+
+        Raises:
+            InputError: If so.
+        """
+        images = len(self.evaluated(testing))
+        if images < processes:
+            split = self.test_split if testing else self.val_split
+            raise InputError(
+                f"{self.annotation_path(split)}: {images} images to evaluate are too few for {processes} processes; "
+                "raise data.val_images, or use fewer devices"
             )
 
     def train_dataloader(self) -> DataLoader[Sample]:

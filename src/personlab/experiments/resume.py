@@ -16,7 +16,7 @@ _NO_MATTER = (
     "base", "resume", "ckpt_path", "weights_only", "run", "recovery", "data.workers", "data.loader_timeout_s",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.precision",
     "trainer.logger", "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.default_root_dir",
-    "trainer.log_every_n_steps", "checkpoint.dirpath",
+    "trainer.log_every_n_steps", "checkpoint.dirpath", "evaluation.max_unreadable_share",
 )  # fmt: skip
 """Options that may differ when a run goes on: where it runs and what it tells, not what it learns."""
 

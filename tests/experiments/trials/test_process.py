@@ -60,3 +60,13 @@ def test_sigterm_ends_as_ctrl_c_does_and_as_before_afterwards() -> None:
     with pytest.raises(KeyboardInterrupt, match="the same command goes on"), terminated_as_interrupted():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize(("said", "mirrors"), [("disabled", []), ("offline", [True]), ("", [False])])
+def test_the_mirror_is_as_wandb_mode_says_where_nothing_else_is_asked(
+    said: str, mirrors: list[bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", said)
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    loggers = loggers_of(RunDirectory(tmp_path / "poses" / "1"), "auto")[1:]
+    assert [logger["init_args"]["offline"] for logger in loggers] == mirrors

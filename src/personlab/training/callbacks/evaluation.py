@@ -67,7 +67,12 @@ class CocoEvaluation(Callback):
             max_unreadable_share: Share of the images that a validation may leave out, in a training, since they cannot
                 be read; one image is always borne. More end the training, and outside of a training a single one ends
                 the evaluation.
+
+        Raises:
+            InputError: If the share is none.
         """
+        if not 0 <= max_unreadable_share <= 1:
+            raise InputError(f"evaluation.max_unreadable_share {max_unreadable_share}: give a share from 0 to 1")
         self.keep_predictions = keep_predictions
         self.only_with_keypoints = only_with_keypoints
         self.max_unreadable_share = max_unreadable_share
@@ -213,7 +218,10 @@ def _merged(folder: Path, stem: str, processes: int) -> _Shard:
 
 
 def _mean_losses(shard: _Shard) -> dict[str, float]:
-    """Mean of each loss over the images, the same to the bit for any number of processes."""
+    """Mean of each loss over the images, the same to the bit for any number of processes that take one at a time.
+
+    A batch's own loss is a mean over its cells, so with several images at once it matters which are together.
+    """
     batches = sorted(shard.losses, key=lambda batch: batch[0])
     images = sum(count for _, count, _ in batches)
     names = batches[0][2] if batches else {}
