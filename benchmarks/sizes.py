@@ -1,7 +1,8 @@
 """Time an image of training against batch, loader workers and processes: `python -m benchmarks.sizes --data-root COCO`.
 
-One thing at a time is changed from 4 images a step, no loader worker and one process; all trainings take turns, as
-short runs of `personlab fit` with one thread each, on small crops, so that a training is a matter of seconds.
+One thing at a time is changed from 4 images a step, no loader worker and one process, and at last workers and processes
+together. All trainings take turns, as short runs of `personlab fit` with one thread each, on small crops, so that each
+is a matter of seconds.
 """
 
 from __future__ import annotations

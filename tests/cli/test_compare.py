@@ -24,7 +24,7 @@ def test_a_folder_of_runs_becomes_a_report_and_tables(
     runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = {name: str(tmp_path / f"out.{name}") for name in ("html", "md", "tex", "json")}
-    words = ["compare", str(runs), "--resamples", "30", "--images", "2", "-o", outputs["html"], "--title", "A <b>"]
+    words = ["compare", str(runs), "--resamples", "100", "--images", "2", "-o", outputs["html"], "--title", "A <b>"]
     words += ["--markdown", outputs["md"], "--latex", outputs["tex"], "--json", outputs["json"]]
     assert main(words) == 0
     told = json.loads(Path(outputs["json"]).read_text())
@@ -64,7 +64,7 @@ def test_without_the_data_set_scores_are_compared_alone(
     assert "No predictions were looked at" in page
     assert "bootstrap of" not in page
     assert main(["compare", *map(str, paths), "--data.root", str(gone)]) == 2
-    assert main(["compare", *map(str, paths), "--data.root", str(synthetic), "--resamples", "5"]) == 0
+    assert main(["compare", *map(str, paths), "--data.root", str(synthetic), "--resamples", "100"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,11 @@ def test_without_the_data_set_scores_are_compared_alone(
         (["{root}/c_dead"], "neither it nor another"),
         (["{empty}"], "holds no run"),
         (["{root}", "--baseline", "nobody"], "nobody"),
-        (["{root}", "--resamples", "-1"], "must be 0 or more"),
-        (["{root}", "--images_of", "a_base", "-o", "{empty}/r.html", "--resamples", "5"], "--images_of a_base"),
+        (["{root}", "--resamples", "-1"], "--resamples -1: give 100 or more, or 0"),
+        (["{root}", "--resamples", "2"], "--resamples 2: give 100 or more, or 0"),
+        (["{root}", "--images", "41"], "--images 41: give a number from 0 to 40"),
+        (["{root}", "--images_of", "a_base"], "--images_of chooses the images of a report; give -o"),
+        (["{root}", "--images_of", "a_base", "-o", "{empty}/r.html", "--resamples", "100"], "--images_of a_base"),
     ],
 )
 def test_bad_input_is_told_in_one_line(

@@ -20,6 +20,8 @@ from personlab.experiments.report.tables import cells, footnotes, kinds_of
 from personlab.files import write_atomically
 
 logger = logging.getLogger("personlab")
+_FEWEST = 100
+"""Resamples below which the ends of a 95 % interval are a matter of luck."""
 
 
 def run(words: list[str]) -> int:
@@ -40,8 +42,12 @@ def run(words: list[str]) -> int:
         "--images_of", type=str | None, default=None, help="run whose images to show; default: the best"
     )
     options = parser.parse_args(words[1:])
-    if options.resamples < 0 or options.images < 0:
-        raise InputError("compare: --resamples and --images must be 0 or more")
+    if options.resamples != 0 and options.resamples < _FEWEST:
+        raise InputError(f"compare: --resamples {options.resamples}: give {_FEWEST} or more, or 0 for no intervals")
+    if not 0 <= options.images <= MOST:
+        raise InputError(f"compare: --images {options.images}: give a number from 0 to {MOST}")
+    if options.images_of is not None and options.output is None:
+        raise InputError("compare: --images_of chooses the images of a report; give -o FILE.html as well")
     runs = _runs(options.runs)
     baseline = _baseline(runs, options.baseline)
     judge, notes = _judge(baseline, options)

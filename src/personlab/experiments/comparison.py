@@ -204,8 +204,8 @@ def compare_runs(
 
 
 def _has_scores(run: Run) -> bool:
-    """Whether it can be compared: of scores without a run card nobody knows what they are of."""
-    return run.evaluation is not None and bool(run.card)
+    """Whether it can be compared: of scores without a run card or a config nobody knows what they are of."""
+    return run.evaluation is not None and bool(run.card) and bool(run.config)
 
 
 def labels_of(runs: Sequence[Run]) -> list[str]:

@@ -215,3 +215,15 @@ def test_levels_that_come_to_the_same_are_refused(place) -> None:
         place.plan({"none": {"model.shift": 0}})
     with pytest.raises(InputError, match="'level: b' is the same as 'level: a'"):
         place.plan({"a": {"model.shift": 1}, "b": {"model.shift": 1}})
+
+
+def test_a_level_that_is_scored_on_other_images_is_refused_before_anything_is_trained(
+    place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hashes(config: dict[str, Any]) -> dict[str, str]:
+        return {"train": "t", "val": str(config["data"].get("val_images"))}
+
+    monkeypatch.setattr(Place, "hashes", staticmethod(hashes))
+    assert place.plan({"a": {"model.shift": 1}})
+    with pytest.raises(InputError, match=r"level: fewer: is scored on other images .* leave data\.val_split"):
+        place.plan({"a": {"model.shift": 1}, "fewer": {"data.val_images": 2}})

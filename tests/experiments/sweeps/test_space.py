@@ -168,6 +168,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"description": 3}, "description: expected text"),
     ({"parameters": {}}, "parameters: expected a mapping"),
     ({"parameters": {"1x": {"value": 1}}}, "parameters.1x: no name of a parameter"),
+    ({"parameters": {"run.name": {"values": ["a", "b"]}}}, "parameters.run.name: every trial has one of its own"),
     ({"parameters": {"x": 3}}, "parameters.x: expected a mapping such as {value: 3}"),
     ({"parameters": {"x": {}}}, "parameters.x: give value, values, min and max"),
     ({"parameters": {"x": {"min": 1}}}, "parameters.x: give value, values, min and max"),

@@ -77,11 +77,12 @@ def make_plan(
         root: Folder of all runs.
 
     Raises:
-        InputError: If a level changes nothing, or its config is refused.
+        InputError: If a level changes nothing, or what is scored, or its config is refused.
     """
     trials: list[Trial] = []
     hashes: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, int], str] = {}
+    scored_on: str | None = None
     for cell in study.cells():
         overlays = [level.overlay for level in cell.levels if level.overlay is not None]
         settings = {name: value for level in cell.levels for name, value in level.settings.items()}
@@ -98,6 +99,12 @@ def make_plan(
             data = json.dumps(resolved.config["data"], sort_keys=True, default=str)
             if data not in hashes:
                 hashes[data] = data_hashes(resolved.config)
+            if trials and hashes[data].get("val") != scored_on:
+                raise InputError(
+                    f"{study.path}: {cell.name}: is scored on other images or annotations than the baseline, so "
+                    "nothing can be compared; leave data.val_split, data.val_images and the like as they are"
+                )
+            scored_on = hashes[data].get("val")
             key = config_key(resolved.config, hashes[data])
             if (key, seed) in seen:
                 raise InputError(

@@ -34,9 +34,8 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, r
     Raises:
         InputError: If there is a macro that W&B does not have, or a variable that is not set.
     """
-    given = dict(parameters) | {"run.root": str(run_root), "run.name": run_name}
-    if "fit" in sweep.command:
-        given["resume"] = "auto"
+    own = {"run.root": str(run_root), "run.name": run_name} | ({"resume": "auto"} if "fit" in sweep.command else {})
+    given = dict(parameters) | own
     macros: dict[str, list[str]] = {
         "env": ["/usr/bin/env"] if os.name == "posix" else [],
         "interpreter": [sys.executable],
