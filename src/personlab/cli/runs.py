@@ -89,7 +89,7 @@ def _chosen(runs: list[Run], options: Any, wanted: list[tuple[str, str]]) -> lis
     if options.name is not None:
         chosen = [run for run in chosen if fnmatch.fnmatchcase(run.name, options.name)]
     if options.min_ap is not None:
-        chosen = [run for run in chosen if (run.ap("keypoints") or -1.0) >= options.min_ap]
+        chosen = [run for run in chosen if (ap := run.ap("keypoints")) is not None and ap >= options.min_ap]
     for name, value in wanted:
         chosen = _with_setting(runs, chosen, name, value)
     if options.last is not None:

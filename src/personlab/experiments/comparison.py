@@ -259,7 +259,9 @@ def _deltas(
 
 def _latency_ms(run: Run) -> float | None:
     told = run.evaluation or {}
-    spent = told.get("seconds", {})
+    spent = told.get("seconds")
+    if not isinstance(spent, Mapping):
+        return None
     seconds = spent.get("network", 0.0) + spent.get("decode", 0.0)
     return 1e3 * seconds / told["images"] if seconds and told.get("images") else None
 

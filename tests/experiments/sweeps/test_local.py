@@ -289,3 +289,15 @@ def _no_leftovers(tmp_path: Path) -> Any:
     for *_, pid in lines(tmp_path, "start"):
         with contextlib.suppress(OSError):
             os.kill(int(pid), signal.SIGKILL)
+
+
+def test_time_of_a_trial_that_was_given_up_counts_once(tmp_path: Path, write_sweep: Write) -> None:
+    read = read_sweep(write_sweep(values=1))
+    study = SharedStudy(read, tmp_path / "runs", 1, 0)
+    for seconds in (8.0, 16.0, 24.0):  # of all attempts so far
+        claim = study.claim()
+        assert claim is not None
+        (record,) = study.records()
+        assert record.seconds == seconds - 8
+        study.told(claim, seconds=seconds)
+        study.release(claim)

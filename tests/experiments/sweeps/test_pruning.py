@@ -14,7 +14,7 @@ from personlab.errors import InputError
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.space import Hyperband, Metric, read_sweep
-from personlab.experiments.sweeps.trial import LedgerFollower
+from personlab.experiments.sweeps.trial import LedgerFollower, _values_of
 from tests.experiments.sweeps.conftest import Write
 
 HISTORIES = st.lists(st.floats(-10, 10), max_size=12)
@@ -96,3 +96,8 @@ def test_arguments_as_json_and_what_fit_is_given(write_sweep: Write) -> None:
     assert told == GIVEN | {"run.root": "runs", "run.name": "t", "resume": "auto"}
     with pytest.raises(InputError, match=r"command: no macro \$\{arguments\}"):
         trial_command(read_sweep(write_sweep(command=["${arguments}"])), GIVEN, Path("runs"), "t")
+
+
+def test_values_that_are_no_numbers_are_left_out() -> None:
+    told = ['{"acc": 0.5}', '["acc", 3]', '{"acc": NaN}', '{"acc": Infinity}', '{"acc": null}', '{"acc": 0.25}']
+    assert _values_of("\n".join(told), "acc") == [0.5, 0.25]

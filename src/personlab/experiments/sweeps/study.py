@@ -164,8 +164,9 @@ class SharedStudy:
             params = self._suggested(number, storage_id)
         parameters = {p.name: value_of(p, params, self.sweep.method) for p in self.sweep.parameters}
         claim = Claim(number, storage_id, parameters, self._place(number), lock)
-        earlier = [r for r in (_record(t) for t in self._all() if t.user_attrs["trial"] == number) if r.seconds]
-        self.told(claim, parameters=parameters, seconds=sum(r.seconds for r in earlier))
+        # Each that was given up has the time of those before it in its own.
+        earlier = (_record(trial).seconds for trial in self._all() if trial.user_attrs["trial"] == number)
+        self.told(claim, parameters=parameters, seconds=max(earlier, default=0.0))
         return claim
 
     def _drawn(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:

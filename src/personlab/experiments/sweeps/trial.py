@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from pathlib import Path
 
 
@@ -56,7 +57,8 @@ def _values_of(ledger: str, metric: str) -> list[float]:
     for line in ledger.splitlines():
         if key in line:
             with contextlib.suppress(ValueError):  # the last line may be half written
-                value = json.loads(line).get(metric)
-                if isinstance(value, int | float) and not isinstance(value, bool):
+                content = json.loads(line)
+                value = content.get(metric) if isinstance(content, dict) else None
+                if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
                     found.append(float(value))
     return found
