@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import weakref
 from pathlib import Path
@@ -13,7 +15,7 @@ import torch
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import EventList, FunctionEvent
 
-from benchmarks import gpu_step, gpu_train, speed_tables
+from benchmarks import gpu_step, gpu_train, report, speed_tables
 from personlab.evaluation.scenes import crowds
 
 WORDS = ["gpu_train", "--device", "cpu", "--depth", "50", "--crop", "65", "--batch", "1", "--steps", "1"]
@@ -152,6 +154,25 @@ def test_a_step_that_is_not_finite_is_not_timed() -> None:
     with pytest.raises(ValueError, match="the gradient is not finite"):
         step(crowds(1, 1, (65, 65)))
     assert int(step.averages.n_averaged) == 0
+
+
+@pytest.mark.parametrize(("codes", "worst"), [((0, 0, 0, 0), 0), ((5, 1, 0, 0), 5), ((1, 0, 3, 1), 3)])
+def test_the_script_measures_all_and_ends_with_the_worst_code(
+    codes: tuple[int, ...], worst: int, tmp_path: Path
+) -> None:
+    python, asked = tmp_path / "python", tmp_path / "asked"
+    cases = "\n".join(
+        f"  *{what}*) exit {code};;"
+        for what, code in zip(("pytest", "decode_gpu", "gpu_train", "report"), codes, strict=True)
+    )
+    python.write_text(f'#!/usr/bin/env bash\necho "$*" >> "{asked}"\ncase "$*" in\n{cases}\nesac\n')
+    python.chmod(0o755)
+    script = report.ROOT / "benchmarks" / "gpu.sh"
+    done = subprocess.run([script], env={**os.environ, "PYTHON": str(python), "DATA": "some where"}, check=False)
+    assert done.returncode == worst
+    lines = asked.read_text().splitlines()
+    assert len(lines) == 5, "the look for a GPU, and four commands"
+    assert lines[3] == "-m benchmarks.gpu_train --data-root some where"
 
 
 def test_a_kernel_counts_once_and_not_for_the_operation_that_launched_it() -> None:
