@@ -3,9 +3,9 @@
 ResNet-101 on 801x801 pixels, stride 16, bfloat16 as `personlab fit` trains it on a GPU. Three things are measured:
 
 * a product of two large matrices, which is the rate that the chip really has;
-* training steps (network, targets, losses, backward, the look whether gradients are finite, optimiser, averages) of
-  made-up crowds that lie on the device already, with and without `torch.compile` and channels last: images a second,
-  floating-point operations, memory, and the ten kernels that take most time;
+* training steps (what is in one, `benchmarks.gpu_step` and the result tell) of made-up crowds that lie on the device
+  already, with and without `torch.compile` and channels last: images a second, floating-point operations, memory, and
+  the ten kernels that take most time;
 * with `--data-root`, `personlab bench train` on real images: what of it the device spends waiting for data.
 
 The file is written after each of them. What fails, as for want of memory, is told there, the rest is measured, and the
@@ -21,25 +21,24 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEventAvg
-from torch.optim.swa_utils import AveragedModel
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.commands import parse, told
-from personlab.encoding import Encoder
+from benchmarks.gpu_step import HAS, LACKS, Step
+from personlab.devices import check_device
+from personlab.errors import InputError
 from personlab.evaluation.scenes import crowds, median_ms
 from personlab.experiments.provenance import provenance
 from personlab.files import write_json
-from personlab.losses import Objective
-from personlab.network import PersonLab, ResNet
 from personlab.structures import Batch
-from personlab.training.callbacks.averaging import rising_average
 
 Row = dict[str, Any]
 RESULTS = Path(__file__).parent / "results" / "gpu_train.json"
@@ -48,58 +47,16 @@ PEOPLE = 5
 """On each made-up image; COCO's images with people have about four."""
 
 
-class Step:
-    """A step of training on a batch that lies on the device.
-
-    Args:
-        options: Of the command line.
-        channels_last: Whether the network's tensors have their channels last in memory.
-        compiled: Whether the network is compiled.
-    """
-
-    def __init__(self, options: argparse.Namespace, channels_last: bool, compiled: bool) -> None:
-        """Build network and optimiser; nothing is compiled yet."""
-        torch.manual_seed(0)
-        self.device = torch.device(options.device)
-        network = PersonLab(ResNet(options.depth, output_stride=16, norm="frozen"), mid_supervision=True)
-        layout = torch.channels_last if channels_last else torch.contiguous_format
-        self.network = network.to(self.device).to(memory_format=layout).train()  # type: ignore[call-overload]
-        self.encode, self.objective = Encoder(), Objective()
-        # No step: made-up people and random weights would soon make numbers that are none.
-        self.optimizer = torch.optim.SGD((p for p in network.parameters() if p.requires_grad), lr=0.0, momentum=0.9)
-        self.averages = AveragedModel(self.network, multi_avg_fn=rising_average(0.9999), use_buffers=True)
-        if compiled:
-            self.network.compile_supervised()
-
-    def loss(self, batch: Batch) -> torch.Tensor:
-        """The loss of a batch, in bfloat16 where `personlab fit` would."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            predicted = self.network.forward_supervised(batch.images)
-        targets = {stride: self.encode(batch, stride) for stride in {fields.stride for fields in predicted}}
-        return self.objective(predicted, [targets[fields.stride] for fields in predicted])["total"]
-
-    def __call__(self, batch: Batch) -> torch.Tensor:
-        """One step, with all that is done in one of `personlab fit`.
-
-        Raises:
-            ValueError: If the gradient is not finite.
-        """
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self.loss(batch)
-        loss.backward()
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-        if not bool(torch.isfinite(torch.nn.utils.get_total_norm(gradients))):
-            raise ValueError("the gradient is not finite, and what is computed on such is not timed")
-        self.optimizer.step()
-        self.averages.update_parameters(self.network)
-        return loss.detach()
-
-
 def matrix_rate(device: torch.device, side: int, runs: int) -> float:
     """Floating-point operations a second of a product of two square matrices, in bfloat16 (float32 on a CPU)."""
     kind = torch.bfloat16 if device.type == "cuda" else torch.float32
     a, b = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
     return 2 * side**3 / (1e-3 * median_ms(lambda: a @ b, runs, str(device)))
+
+
+def make_step(options: argparse.Namespace, channels_last: bool, compiled: bool) -> Step:
+    """A step of the network that the command line names."""
+    return Step(torch.device(options.device), options.depth, channels_last, compiled)
 
 
 def operations(step: Step, batch: Batch) -> float:
@@ -111,7 +68,7 @@ def operations(step: Step, batch: Batch) -> float:
 
 def measure(options: argparse.Namespace, batch: Batch, channels_last: bool, compiled: bool) -> Row:
     """One way of training: how fast, how much memory."""
-    step = Step(options, channels_last, compiled)
+    step = make_step(options, channels_last, compiled)
     step(batch)  # compiles
     peak = None
     if step.device.type == "cuda":
@@ -127,7 +84,7 @@ def measure(options: argparse.Namespace, batch: Batch, channels_last: bool, comp
 
 def kernels(options: argparse.Namespace, batch: Batch, row: Row) -> list[Row]:
     """The ten kernels that take most of a step's time on the device."""
-    step = Step(options, row["channels_last"], row["compiled"])
+    step = make_step(options, row["channels_last"], row["compiled"])
     for _ in range(3):
         step(batch)
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * (step.device.type == "cuda")
@@ -179,8 +136,51 @@ def on_images(options: argparse.Namespace) -> Row:
     return {name: found[name] for name in names}
 
 
-def main() -> int:
-    """Measure, tell, and write JSON; 1 if something could not be measured."""
+class Record:
+    """What was measured so far, in a file.
+
+    Args:
+        path: The file, written anew after each measurement.
+        device: What is measured; its memory is given back after each.
+        result: What is known before.
+    """
+
+    def __init__(self, path: Path, device: torch.device, result: Row) -> None:
+        """Nothing is measured, and nothing written."""
+        self.path, self.device, self.result = path, device, result
+        result["failed"] = []
+
+    def attempt(self, name: str, measured: Callable[[], Row]) -> None:
+        """Add what is measured to the result, or in a line why it is not, and write it; then give back the memory."""
+        try:
+            self.result.update(measured())
+        except Exception as error:  # whatever it is, the rest is worth measuring
+            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:300]
+            self.result["failed"].append({"what": name, "reason": reason})
+            sys.stderr.write(f"gpu_train: {name} failed: {reason}\n")
+        write_json(self.path, self.result)
+        give_back(self.device)
+
+
+def way(options: argparse.Namespace, batch: Batch, result: Row, channels_last: bool, compiled: bool) -> Row:
+    """The rows of the result with one more, a way of training, beside the rate of the matrices if that is known."""
+    row = measure(options, batch, channels_last, compiled)
+    flops, rate = result["flops_per_image"], result["matrix_flops_per_s"]
+    row["share_of_rate"] = None if flops is None or rate is None else row["images_per_s"] * flops / rate
+    share = "" if row["share_of_rate"] is None else f", {100 * row['share_of_rate']:.0f} % of {rate / 1e12:.1f} TFLOP/s"
+    sys.stderr.write(f"channels last {channels_last}, compiled {compiled}: {row['images_per_s']:.1f} images/s{share}\n")
+    return {"rows": [*result["rows"], row]}
+
+
+def made_up(options: argparse.Namespace) -> Batch:
+    """Crowds that lie on the device, with noise for pixels."""
+    batch = crowds(PEOPLE, options.batch, (options.crop, options.crop))
+    batch.images.random_(0, 256)  # what is zero costs a chip less power, and it may run faster for it
+    return batch.to(torch.device(options.device))
+
+
+def read_options() -> argparse.Namespace:
+    """The command line; ends with its usage if the device cannot be used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-root", help="folder of a data set in COCO's layout; without it, made-up people alone")
@@ -193,49 +193,40 @@ def main() -> int:
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
     parser.add_argument("--json", type=Path, default=RESULTS)
     options = parse(parser)
+    try:
+        check_device(options.device)
+    except InputError as error:
+        parser.error(str(error))
+    return options
+
+
+def main() -> int:
+    """Measure, tell, and write JSON; 1 if something could not be measured."""
+    options = read_options()
     device = torch.device(options.device)
     default = ("--json",) if options.json.resolve() == RESULTS else ()
     command = told(["python", "-m", "benchmarks.gpu_train", *sys.argv[1:]], without=default)
-    about = provenance(command, options.device)
     result: Row = {
-        **about, "depth": options.depth, "crop": options.crop, "batch": options.batch, "people": PEOPLE,
-        "runs": options.steps, "rows": [], "kernels": [], "on_images": None, "failed": [],
+        **provenance(command, options.device), "depth": options.depth, "crop": options.crop, "batch": options.batch,
+        "people": PEOPLE, "runs": options.steps, "step_has": HAS, "step_lacks": LACKS, "matrix_flops_per_s": None,
+        "flops_per_image": None, "rows": [], "kernels": [], "on_images": None,
     }  # fmt: skip
-
-    def attempt(name: str, measured: Callable[[], Row]) -> None:
-        """Add what was measured to the result, or why it was not, and write it; then give back the memory."""
-        try:
-            result.update(measured())
-        except Exception as error:  # whatever it is, the rest is worth measuring
-            reason = f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error) else ''}"[:300]
-            result["failed"].append({"what": name, "reason": reason})
-            sys.stderr.write(f"gpu_train: {name} failed: {reason}\n")
-        write_json(options.json, result)
-        give_back(device)
-
-    batch = crowds(PEOPLE, options.batch, (options.crop, options.crop))
-    batch.images.random_(0, 256)  # what is zero costs a chip less power, and it may run faster for it
-    batch = batch.to(device)
-    result["matrix_flops_per_s"] = rate = matrix_rate(device, options.matrix, options.steps)
-    result["flops_per_image"] = flops = operations(Step(options, True, False), batch) / len(batch)
-    give_back(device)
-    for compiled, channels_last in itertools.product((False, True)[: 1 + (not options.no_compile)], (False, True)):
-
-        def way(channels_last: bool = channels_last, compiled: bool = compiled) -> Row:
-            row = measure(options, batch, channels_last, compiled)
-            row["share_of_rate"] = row["images_per_s"] * flops / rate
-            sys.stderr.write(
-                f"channels last {channels_last}, compiled {compiled}: {row['images_per_s']:.1f} images/s, "
-                f"{100 * row['share_of_rate']:.0f} % of {rate / 1e12:.1f} TFLOP/s\n"
-            )
-            return {"rows": [*result["rows"], row]}
-
-        attempt(f"training with channels last {channels_last}, compiled {compiled}", way)
+    attempt = Record(options.json, device, result).attempt
+    rate = partial(matrix_rate, device, options.matrix, options.steps)
+    attempt("the rate of the matrices", lambda: {"matrix_flops_per_s": rate()})
+    batch = made_up(options)
+    step = partial(make_step, options, True, False)
+    attempt("the operations of a step", lambda: {"flops_per_image": operations(step(), batch) / options.batch})
+    for compiled, last in itertools.product((False, True)[: 1 + (not options.no_compile)], (False, True)):
+        measured = partial(way, options, batch, result, last, compiled)
+        attempt(f"training with channels last {last}, compiled {compiled}", measured)
+        del measured  # it holds the batch
     if result["rows"]:
         fastest = max(result["rows"], key=lambda row: row["images_per_s"])
         attempt("the profile", lambda: {"kernels": kernels(options, batch, fastest)})
     if options.data_root:
-        batch = None  # what it needs is for the process that trains on images
+        del batch  # what it needs is for the process that trains on images
+        give_back(device)
         attempt("training on images", lambda: {"on_images": on_images(options)})
     for kernel in result["kernels"]:
         sys.stderr.write(f"{kernel['ms']:9.2f} ms {100 * kernel['share']:5.1f} % {kernel['kernel']}\n")

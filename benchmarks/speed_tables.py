@@ -141,9 +141,15 @@ def gpu_summary(result: Row) -> str:
     """What was trained, against which rate, and what limits it on real images."""
     told = (
         f"ResNet-{result['depth']}, {result['crop']}×{result['crop']} pixels, batches of {result['batch']} on "
-        f"{result['gpu'] or result['cpu']}: {result['flops_per_image'] / 1e9:.0f} GFLOP an image, forward and "
-        f"backward; a product of large matrices reaches {result['matrix_flops_per_s'] / 1e12:.1f} TFLOP/s."
+        f"{result['gpu'] or result['cpu']}"
     )
+    flops, rate = result["flops_per_image"], result["matrix_flops_per_s"]
+    rates = [
+        None if flops is None else f"{flops / 1e9:.0f} GFLOP an image, forward and backward",
+        None if rate is None else f"a product of large matrices reaches {rate / 1e12:.1f} TFLOP/s",
+    ]
+    told += f"{': ' * any(rates)}{'; '.join(filter(None, rates))}."
+    told += f" A step has {', '.join(result['step_has'])}; it lacks {', '.join(result['step_lacks'])}."
     for failure in result["failed"]:
         told += f" What could not be measured: {failure['what']} ({failure['reason']})."
     real = result["on_images"]
@@ -163,7 +169,7 @@ def gpu_table(result: Row) -> str:
     images = result["batch"]
     return markdown(
         {"compiled": "yes" if row["compiled"] else "no", "channels last": "yes" if row["channels_last"] else "no",
-         "images/s": f"{row['images_per_s']:.1f}", "share of the matrix rate": f"{row['share_of_rate']:.0%}",
+         "images/s": f"{row['images_per_s']:.1f}", "share of the matrix rate": _shown(row["share_of_rate"], "{:.0%}"),
          "peak memory, MiB an image": _shown(row["peak_bytes"] and row["peak_bytes"] / images / 2**20, "{:.0f}")}
         for row in result["rows"]
     )  # fmt: skip

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.autograd.profiler_util import EventList, FunctionEvent
 
-from benchmarks import gpu_train, speed_tables
+from benchmarks import gpu_step, gpu_train, report, speed_tables
+from personlab.evaluation.scenes import crowds
 
 WORDS = ["gpu_train", "--device", "cpu", "--depth", "50", "--crop", "65", "--batch", "1", "--steps", "1"]
 
@@ -63,6 +67,112 @@ def test_what_fails_is_told_and_the_rest_is_measured_and_kept(
     assert "nowhere: no such folder" in images["reason"]
     assert "Traceback" not in capsys.readouterr().err
     assert "could not be measured: training with channels last True" in speed_tables.gpu_summary(result)
+
+
+def test_a_device_short_of_memory_from_the_first_step_on_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def short_of_memory(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    path = tmp_path / "gpu_train.json"
+    monkeypatch.setattr(gpu_train, "operations", short_of_memory)
+    monkeypatch.setattr(gpu_train, "matrix_rate", short_of_memory)
+    monkeypatch.setattr(sys, "argv", [*WORDS, "--no-compile", "--json", str(path)])
+    assert gpu_train.main() == 1
+    result = json.loads(path.read_text())
+    assert [failure["what"] for failure in result["failed"]] == ["the rate of the matrices", "the operations of a step"]
+    assert [row["share_of_rate"] for row in result["rows"]] == [None, None]
+    assert all(row["images_per_s"] > 0 for row in result["rows"])
+    assert "Traceback" not in capsys.readouterr().err
+    assert "65×65 pixels, batches of 1" in speed_tables.gpu_summary(result)
+    assert "share of the matrix rate" not in speed_tables.gpu_table(result), "a column without a number is left out"
+
+
+def test_memory_is_given_back_before_another_process_needs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images: list[weakref.ref[torch.Tensor]] = []
+    done: list[str] = []
+
+    def made_up(_: Any) -> Any:
+        batch = crowds(1, 1, (65, 65))
+        images.append(weakref.ref(batch.images))
+        return batch
+
+    def on_images(_: Any) -> dict[str, Any]:
+        done.append("on images")
+        return {}
+
+    def give_back(_: Any) -> None:
+        done.append("give back" if images and images[0]() is not None else "give back all")
+
+    monkeypatch.setattr(gpu_train, "made_up", made_up)
+    monkeypatch.setattr(gpu_train, "matrix_rate", lambda *_: 1.0)
+    monkeypatch.setattr(gpu_train, "operations", lambda *_: 1.0)
+    monkeypatch.setattr(gpu_train, "measure", lambda *_: done.append("measure") or {"images_per_s": 1.0})
+    monkeypatch.setattr(gpu_train, "kernels", lambda *_: done.append("kernels") or [])
+    monkeypatch.setattr(gpu_train, "on_images", on_images)
+    monkeypatch.setattr(gpu_train, "give_back", give_back)
+    words = ["--no-compile", "--json", str(tmp_path / "a.json"), "--data-root", "COCO"]
+    monkeypatch.setattr(sys, "argv", [*WORDS, *words])
+    assert gpu_train.main() == 0
+    assert done[1:] == [
+        "give back", "measure", "give back", "measure", "give back", "kernels", "give back",
+        "give back all", "on images", "give back all",
+    ]  # fmt: skip
+
+
+def test_a_device_that_is_not_there_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["gpu_train", "--device", "nonsense", "--json", str(tmp_path / "a.json")])
+    with pytest.raises(SystemExit) as ended:
+        gpu_train.main()
+    assert ended.value.code == 2
+    assert "device nonsense cannot be used" in capsys.readouterr().err
+
+
+def test_a_step_has_what_the_result_says_that_it_has(result: dict) -> None:
+    assert (result["step_has"], result["step_lacks"]) == (list(gpu_step.HAS), list(gpu_step.LACKS))
+    assert "A step has the network, " in speed_tables.gpu_summary(result)
+    batch = crowds(1, 1, (65, 65))
+    step = gpu_step.Step(torch.device("cpu"), 50, channels_last=False, compiled=False)
+    step(batch)
+    assert int(step.averages.n_averaged) == 1
+    momenta = [state["momentum_buffer"] for state in step.optimizer.state.values()]
+    assert len(momenta) == sum(p.requires_grad for p in step.network.parameters())
+    kept = dict(zip((name for name, _ in step.network.named_buffers()), step.kept, strict=True))
+    assert kept, "batch norm has measured something"
+    for name, buffer in step.network.named_buffers():
+        assert kept[name] is not buffer
+        torch.testing.assert_close(kept[name], buffer)
+
+
+def test_a_step_that_is_not_finite_is_not_timed() -> None:
+    step = gpu_step.Step(torch.device("cpu"), 50, channels_last=False, compiled=False)
+    with torch.no_grad():
+        next(p for p in step.network.parameters() if p.requires_grad).fill_(torch.nan)
+    with pytest.raises(ValueError, match="the gradient is not finite"):
+        step(crowds(1, 1, (65, 65)))
+    assert int(step.averages.n_averaged) == 0
+
+
+@pytest.mark.parametrize(("codes", "worst"), [((0, 0, 0, 0), 0), ((5, 1, 0, 0), 5), ((1, 0, 3, 1), 3)])
+def test_the_script_measures_all_and_ends_with_the_worst_code(
+    codes: tuple[int, ...], worst: int, tmp_path: Path
+) -> None:
+    python, asked = tmp_path / "python", tmp_path / "asked"
+    cases = "\n".join(
+        f"  *{what}*) exit {code};;"
+        for what, code in zip(("pytest", "decode_gpu", "gpu_train", "report"), codes, strict=True)
+    )
+    python.write_text(f'#!/usr/bin/env bash\necho "$*" >> "{asked}"\ncase "$*" in\n{cases}\nesac\n')
+    python.chmod(0o755)
+    script = report.ROOT / "benchmarks" / "gpu.sh"
+    done = subprocess.run([script], env={**os.environ, "PYTHON": str(python), "DATA": "some where"}, check=False)
+    assert done.returncode == worst
+    lines = asked.read_text().splitlines()
+    assert len(lines) == 5, "the look for a GPU, and four commands"
+    assert lines[3] == "-m benchmarks.gpu_train --data-root some where"
 
 
 def test_a_kernel_counts_once_and_not_for_the_operation_that_launched_it() -> None:

@@ -122,6 +122,7 @@ RESULTS: dict[str, Any] = {
     "gpu_train": {
         "depth": 101, "crop": 801, "batch": 8, "gpu": "a GPU", "cpu": "a CPU", "flops_per_image": 7.5e11,
         "matrix_flops_per_s": 7.1e14, "failed": [], "on_images": None,
+        "step_has": ["the network"], "step_lacks": ["a log"],
         "rows": [{"compiled": True, "channels_last": False, "images_per_s": 300.0, "share_of_rate": 0.35,
                   "peak_bytes": 2**33}],
         "kernels": [{"kernel": "conv<float>", "calls": 3, "ms": 1.5, "share": 0.25}],
