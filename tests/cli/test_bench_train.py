@@ -74,6 +74,7 @@ def test_a_step_is_the_whole_of_a_global_batch(
 
 @pytest.mark.parametrize(("words", "told"), [
     (["--steps", "0"], "--steps must be at least 1"), (["--warm_up", "-1"], "--warm_up 0 or more"),
+    (["--trainer.precision", "64-true"], "--trainer.precision 64-true: "),
     (["--data.root", "nowhere"], "nowhere: no such folder"),
 ])  # fmt: skip
 def test_bad_usage_is_told(words: list[str], told: str, synthetic: Path, capsys: pytest.CaptureFixture[str]) -> None:

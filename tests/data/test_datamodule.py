@@ -201,9 +201,9 @@ def test_a_broken_image_ends_evaluation_with_one_line_and_is_counted_in_training
 
 def test_bad_images_to_validate_on_are_borne_in_a_training_alone(root: Path) -> None:
     module = _module(root)
-    for stage, borne in (("fit", True), ("validate", False), ("fit", True)):
+    for stage, borne in (("fit", True), ("validate", False), ("fit", True), ("test", False), ("fit", True)):
         module.setup(stage)
-        assert module.evaluated().skip_broken is borne
+        assert module.evaluated(testing=stage == "test").skip_broken is borne
 
 
 def test_setup_refuses_training_without_keypoints(root: Path) -> None:

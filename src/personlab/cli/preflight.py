@@ -77,6 +77,11 @@ def check_checkpoint(path: str) -> None:
 def check_fit(path: str, network: nn.Module, max_steps: int | None) -> None:
     """Refuse a checkpoint of another network, before the run that it belongs to is touched; tell if no step is left.
 
+    Args:
+        path: The checkpoint, of which `check_checkpoint` has made sure that it is one.
+        network: The config's.
+        max_steps: Steps that the training is to have done at its end; None or -1 for no such end.
+
     Raises:
         InputError: If names or shapes differ.
     """

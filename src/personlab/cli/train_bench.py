@@ -17,6 +17,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from personlab.cli.configs import expand_configs
 from personlab.cli.options import check_output, write_result
+from personlab.cli.preflight import check_precision
 from personlab.cli.run_options import default_precision, share_batch
 from personlab.cli.trainer import PersonLabCLI
 from personlab.data.datamodule import CocoDataModule
@@ -176,6 +177,7 @@ class BenchCLI(PersonLabCLI):
         self.config.trainer.use_distributed_sampler = False
         if self.config.trainer.precision is None:
             self.config.trainer.precision = default_precision(str(self.config.trainer.accelerator))
+        self.config.trainer.precision = check_precision(self.config.trainer.precision)
 
     def instantiate_trainer(self, **options: Any) -> L.Trainer:
         """A trainer that measures and keeps nothing; of the callbacks, those that belong to a step stay."""

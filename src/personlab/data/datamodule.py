@@ -202,9 +202,11 @@ class CocoDataModule(LightningDataModule):
                 if stage == "fit":
                     self._checked(self.val_dataset, "scoring")
             self.val_dataset.skip_broken = stage == "fit"  # days of training do not end at one bad image
-        if stage in (None, "test") and self.test_dataset is None:
-            same = self.val_dataset if self.test_split == self.val_split else None
-            self.test_dataset = same if same and not same.skip_broken else self._eval_dataset(self.test_split)
+        if stage in (None, "test"):
+            if self.test_dataset is None:
+                same = self.val_dataset if self.test_split == self.val_split else None
+                self.test_dataset = same or self._eval_dataset(self.test_split)
+            self.test_dataset.skip_broken = False
 
     def check_step(self, processes: int) -> None:
         """Refuse training data that do not fill one step, before hours go into setting all up.

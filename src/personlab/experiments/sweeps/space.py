@@ -16,8 +16,6 @@ from omegaconf import OmegaConf
 from personlab.errors import InputError
 from personlab.experiments.sweeps.parameters import MAX_GRID, Parameter, read_parameter
 
-TAKEN = ("run.name", "run.root", "resume")
-"""Options of a trial that the sweep gives it."""
 METHODS = ("grid", "random", "bayes")
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 _KEYS = (
@@ -124,7 +122,8 @@ def read_sweep(path: str | Path) -> Sweep:
         raise InputError(f"{path}: metric: missing; {'bayes' if method == 'bayes' else 'early_terminate'} needs one")
     command, program = _command(path, content)
     parameters = tuple(_parameters(path, content.get("parameters"), "parameters", ""))
-    for taken in (p.name for p in parameters if p.name in TAKEN):
+    given = ("run.name", "run.root", *(["resume"] if "fit" in command else []))  # by the sweep, see `trial_command`
+    for taken in (p.name for p in parameters if p.name in given):
         raise InputError(
             f"{path}: parameters.{taken}: every trial has one of its own, given by the sweep; leave it out"
         )

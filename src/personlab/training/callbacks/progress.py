@@ -69,7 +69,7 @@ class SampleCounter(Callback):
         self._sum(trainer)
         if trainer.is_global_zero and self._too_many():
             logger.warning(
-                "%d of %d training images could not be read: the network has learnt little of what is in the folder",
+                "%d of %d training images could not be read: what was learnt is of the others alone",
                 self.samples_broken, self.samples_seen,
             )  # fmt: skip
 
