@@ -227,12 +227,20 @@ def test_twenty_kills(number: int, code: int, synthetic: Path, tmp_path: Path) -
     "steps since the last checkpoint",
 )
 @fault("SIGTERM to one or all processes of a training", "all agree on the step, one checkpoint, exit code 75")
-@pytest.mark.parametrize("kills", [["saving"], pytest.param(["step", "saving"] * 5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("kills", "precision"),
+    [
+        (["saving"], "32-true"),
+        (["saving"], "bf16-mixed"),
+        pytest.param(["step", "saving"] * 5, "32-true", marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_stopped_and_killed_equal_two_that_were_not(
-    kills: list[str], synthetic: Path, tmp_path: Path
+    kills: list[str], precision: str, synthetic: Path, tmp_path: Path
 ) -> None:
     steps = 10 if len(kills) == 1 else 30
     words = [*WORDS, *TWO_PROCESSES, f"--data.root={synthetic}", "--recovery.agree_every_steps=1"]
+    words += [f"--trainer.precision={precision}"]
     words += ["--trainer.val_check_interval=5", f"--trainer.max_steps={steps}", "--recovery.every_steps=2"]
     first, second = ([*words, f"--run.root={tmp_path / name}"] for name in ("whole", "cut"))
     assert finished(first) == 0
