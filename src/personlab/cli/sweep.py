@@ -159,7 +159,7 @@ def plan(sweep: Sweep, records: Sequence[Record], trials: int, workers: int, bud
         workers: Trials at once.
         budget: What it may take.
     """
-    ended = [record for record in records if record.state != "running"]
+    ended = [record for record in records if record.state not in ("running", "stopped")]
     left, timed = trials - len(ended), [r.seconds for r in ended if r.state == "complete"]
     text = f"{sweep.name}: {left} of {trials} trials to run ({sweep.method}), {min(workers, max(left, 1))} at once"
     if timed and left:
@@ -183,7 +183,7 @@ def end(sweep: Sweep, summary: dict[str, Any], records: Sequence[Record], folder
     """Show the table, and tell how it ended.
 
     Returns:
-        The exit code: 1 if a trial failed.
+        The exit code: 1 if a trial failed, or the budget left some out.
     """
     Console(stderr=True).print(_table(sweep, records))
     counts = summary["counts"]
@@ -196,7 +196,7 @@ def end(sweep: Sweep, summary: dict[str, Any], records: Sequence[Record], folder
         counts["left"] + counts["running"], told, folder / "summary.json",
     )  # fmt: skip
     write_result(summary, json_path)
-    return int(counts["failed"] > 0)
+    return int(counts["failed"] > 0 or bool(summary["stopped_by"]))
 
 
 def _table(sweep: Sweep, records: Sequence[Record]) -> Table:

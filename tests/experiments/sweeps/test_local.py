@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
 from personlab.cli.main import main
@@ -299,5 +300,72 @@ def test_time_of_a_trial_that_was_given_up_counts_once(tmp_path: Path, write_swe
         assert claim is not None
         (record,) = study.records()
         assert record.seconds == seconds - 8
-        study.told(claim, seconds=seconds)
+        study.beat(claim, 8.0)
         study.release(claim)
+
+
+def test_a_finished_run_of_other_parameters_is_never_taken(
+    tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = ["--runs_root", str(tmp_path / "runs")]
+    storage = ["--storage", f"sqlite:///{tmp_path}/study.db"]  # which knows nothing of the journal in the folder
+    assert main(["sweep", str(write_sweep(values=1)), *root]) == 0
+    shifted = write_sweep(p_x={"values": [0.9]})
+    capsys.readouterr()
+    assert main(["sweep", str(shifted), *root, *storage]) == 2
+    told = capsys.readouterr().err.splitlines()
+    assert "parameters.json: is a trial of another sweep or with other parameters" in told[-1]
+    assert len(lines(tmp_path, "start")) == 1
+    # The same with the same parameters is the same trial, and a run that nobody knows the parameters of is none.
+    same = write_sweep(values=1)
+    assert main(["sweep", str(same), *root, "--storage", f"sqlite:///{tmp_path}/same.db"]) == 0
+    assert len(lines(tmp_path, "start")) == 1
+    (tmp_path / "runs/sweeps/quick/trial-0000/parameters.json").unlink()
+    assert main(["sweep", str(same), *root, "--storage", f"sqlite:///{tmp_path}/other.db"]) == 2
+    assert "trial-0000: holds runs, and no parameters.json tells of what" in capsys.readouterr().err
+    # Nothing keeps the folder's lock or counts as running.
+    study = SharedStudy(read_sweep(same), tmp_path / "runs/sweeps/quick", 1, 0, f"sqlite:///{tmp_path}/other.db")
+    assert (study.records(), study.unfinished()) == ([], 1)
+
+
+def test_killed_while_bayes_chooses_it_keeps_what_was_chosen(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(method="bayes", run_cap=2, p_x={"min": 0.0, "max": 1.0}, p_y={"min": 0.0, "max": 1.0})
+    read = read_sweep(path)
+    study = SharedStudy(read, tmp_path / "runs" / "sweeps" / read.name, 2, 0)
+    template = optuna.trial.create_trial(
+        state=optuna.trial.TrialState.RUNNING, params={"x": 0.25}, user_attrs={"trial": 0},
+        distributions={"x": optuna.distributions.FloatDistribution(0.0, 1.0)},
+    )  # fmt: skip
+    study.storage.create_new_trial(study._id, template)
+    records = sweep(path).records()
+    assert [r.state for r in records] == ["complete", "complete"]
+    assert records[0].parameters["x"] == 0.25
+    assert {"x", "y"} <= records[0].parameters.keys()
+
+
+def test_what_was_stopped_is_told_with_its_time(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=2, p_steps={"value": 40}, p_pause={"value": 0.2})
+    words = ["sweep", str(path), "--max_device_hours", str(2 / 3600)]
+    process = start_command(words, tmp_path)
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 1, output
+    summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+    assert summary["counts"] == {"complete": 0, "pruned": 0, "failed": 0, "running": 0, "left": 2}
+    assert [row["state"] for row in summary["rows"]] == ["stopped", "stopped"]
+    assert sum(row["seconds"] for row in summary["rows"]) >= 2
+    assert summary["device_hours"] >= 2 / 3600
+    assert all(row["value"] is not None for row in summary["rows"])
+
+
+def test_a_kill_does_not_lose_the_time_that_was_spent(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=1, p_steps={"value": 40}, p_pause={"value": 0.3})
+    process = start_command(["sweep", str(path), "--workers", "1"], tmp_path)
+    ledgers = "runs/sweeps/quick/trial-0000/*/metrics.jsonl"
+    wait_until(lambda: any(len(ledger.read_text().splitlines()) >= 8 for ledger in tmp_path.glob(ledgers)))
+    process.kill()
+    process.communicate()
+    read = read_sweep(path)
+    study = SharedStudy(read, tmp_path / "runs" / "sweeps" / read.name, 1, 0)
+    (record,) = study.records()
+    assert (record.state, record.seconds > 1) == ("running", True)
+    wait_until(lambda: (claim := study.claim()) is not None and claim.seconds >= record.seconds)

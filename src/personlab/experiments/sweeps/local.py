@@ -121,22 +121,21 @@ class LocalSweep:
 
     def _run_trial(self, claim: Claim, devices: str | None) -> None:
         """One trial with its retries, to its end or until the sweep stops."""
-        earlier = sum(r.seconds for r in self._study.records() if r.trial == claim.trial)
         began = time.monotonic()
-        self._running[claim.trial] = began, earlier
+        self._running[claim.trial] = began, claim.seconds
         state: State | None = None
         error = None
         for attempt in range(1, self._retries + 2):
             self._study.told(claim, attempts=attempt)
-            state, error = self._attempt(claim, devices)
+            state, error = self._attempt(claim, devices, began)
             if state != "failed":
                 break
             logger.warning("trial %d: attempt %d failed: %s", claim.trial, attempt, error)
         follower = LedgerFollower(claim.folder, self._sweep.metric.name if self._sweep.metric else "")
         values, run = follower.values(), newest_run(claim.folder)
         value = values[-1] if values else None
-        seconds = round(earlier + time.monotonic() - began, 3)
-        self._study.told(claim, seconds=seconds, value=value, error=error, run_directory=str(run) if run else None)
+        self._study.beat(claim, time.monotonic() - began)
+        self._study.told(claim, value=value, error=error, run_directory=str(run) if run else None)
         del self._running[claim.trial]
         if state is None:
             self._study.release(claim)
@@ -146,8 +145,13 @@ class LocalSweep:
             if record.trial == claim.trial:
                 self._told(record)
 
-    def _attempt(self, claim: Claim, devices: str | None) -> tuple[State | None, str | None]:
+    def _attempt(self, claim: Claim, devices: str | None, began: float) -> tuple[State | None, str | None]:
         """Start a trial once.
+
+        Args:
+            claim: The trial.
+            devices: Its `CUDA_VISIBLE_DEVICES`.
+            began: When its first attempt of this start did, by the monotonic clock.
 
         Returns:
             How it ended, None if the sweep stops; and why it failed.
@@ -160,15 +164,15 @@ class LocalSweep:
         environment = trial_environment(devices, len(self._devices), group)
         process = TrialProcess(command, environment, log, claim.lock, self._grace_s)
         follower = LedgerFollower(claim.folder, metric.name if metric else "")
-        reported, beaten = 0, time.monotonic()
+        reported, beaten = 0, 0.0
         while (code := process.wait(self._poll_s)) is None:
             if self._stop.is_set():
                 process.stop()
                 return None, None
-            if time.monotonic() - beaten > BEAT_S:
-                self._study.beat(claim)
+            before, reported = reported, self._report(claim, follower, reported)
+            if reported > before or time.monotonic() - beaten > BEAT_S:
                 beaten = time.monotonic()
-            reported = self._report(claim, follower, reported)
+                self._study.beat(claim, beaten - began)
             if self._prunes(claim, follower.values()):
                 process.stop()
                 return "pruned", None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from personlab.experiments.sweeps.space import Metric, Sweep
 
-State = Literal["complete", "pruned", "failed", "running"]
+State = Literal["complete", "pruned", "failed", "running", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Record:
 
     Attributes:
         trial: Its number, from 0.
-        state: `complete`, `pruned` (ended early), `failed` or `running`.
+        state: `complete`, `pruned` (ended early), `failed`, `running`, or `stopped`: given up, and not taken up yet.
         parameters: Values by dotted name.
         value: Last value of the metric, None if there was none.
         history: All of them.

@@ -9,7 +9,8 @@ import json
 import os
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -23,6 +24,7 @@ from personlab.experiments.sweeps.distributions import choice, dimension, value_
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.storage import open_storage
+from personlab.experiments.sweeps.trial import keep_parameters
 
 BEAT_S = 30.0
 """Seconds between the signs of life of a trial, for sweeps on other machines."""
@@ -46,6 +48,8 @@ class Claim:
     parameters: dict[str, Any]
     folder: Path
     lock: IO[str]
+    seconds: float = 0.0
+    """That earlier starts of it took."""
 
 
 class SharedStudy:
@@ -90,7 +94,11 @@ class SharedStudy:
             )
 
     def claim(self) -> Claim | None:
-        """Take up a trial that nobody runs: None if there is none now, see `unfinished`."""
+        """Take up a trial that nobody runs: None if there is none now, see `unfinished`.
+
+        Raises:
+            InputError: If its folder holds a trial of another sweep, or with other parameters.
+        """
         by_number = self._by_number()
         for number in range(self.trials):
             holder = by_number.get(number)
@@ -113,8 +121,15 @@ class SharedStudy:
         return self.trials - len([trial for trial in done if trial.user_attrs["trial"] < self.trials])
 
     def records(self) -> list[Record]:
-        """All trials so far, by number."""
-        return [_record(trial) for _, trial in sorted(self._by_number().items())]
+        """All trials so far, by number; of one that was given up and not taken up yet, what it came to until then."""
+        everyone = self._all()
+        counting = self._by_number(everyone)
+        records = {number: _record(trial) for number, trial in counting.items()}
+        for trial in everyone:
+            number, given_up = trial.user_attrs["trial"], replace(_record(trial), state="stopped")
+            if number < self.trials and number not in counting and given_up.attempts:
+                records[number] = max(records.get(number, given_up), given_up, key=lambda record: record.seconds)
+        return [record for _, record in sorted(records.items())]
 
     def told(self, claim: Claim, **attributes: Any) -> None:
         """Note attributes of a running trial, such as `seconds`; of one taken to be lost they matter no more."""
@@ -122,9 +137,14 @@ class SharedStudy:
             for name, value in attributes.items():
                 self.storage.set_trial_user_attr(claim.storage_id, name, value)
 
-    def beat(self, claim: Claim) -> None:
-        """Give a sign of life."""
-        self.told(claim, beat=time.time())
+    def beat(self, claim: Claim, seconds: float) -> None:
+        """Give a sign of life.
+
+        Args:
+            claim: The trial.
+            seconds: That it took so far, which a kill must not lose: see `Budget.device_hours`.
+        """
+        self.told(claim, beat=time.time(), seconds=round(claim.seconds + seconds, 3))
 
     def report(self, claim: Claim, count: int, value: float) -> None:
         """Note the n-th value of the metric."""
@@ -146,8 +166,10 @@ class SharedStudy:
         claim.lock.close()
 
     def _create(self, number: int, lock: IO[str]) -> Claim | None:
-        former = [t for t in self._all() if t.user_attrs["trial"] == number and t.params]
-        params, distributions = (former[0].params, former[0].distributions) if former else self._drawn(number)
+        # Of a trial that was killed while its parameters were chosen, those that it has are kept.
+        former = max((t for t in self._all() if t.user_attrs["trial"] == number), key=_chosen, default=None)
+        chosen = former is not None and former.params
+        params, distributions = (former.params, former.distributions) if former and chosen else self._drawn(number)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
             user_attrs={
@@ -160,13 +182,19 @@ class SharedStudy:
             self._abandon(storage_id)
             lock.close()
             return None
-        if not params and self.sweep.parameters:
-            params = self._suggested(number, storage_id)
+        dimensions = dict(dimension(p, self.sweep.method) for p in self.sweep.parameters)
+        if dimensions.keys() - params.keys():
+            params = self._suggested(number, storage_id, dimensions)
         parameters = {p.name: value_of(p, params, self.sweep.method) for p in self.sweep.parameters}
-        claim = Claim(number, storage_id, parameters, self._place(number), lock)
         # Each that was given up has the time of those before it in its own.
         earlier = (_record(trial).seconds for trial in self._all() if trial.user_attrs["trial"] == number)
-        self.told(claim, parameters=parameters, seconds=max(earlier, default=0.0))
+        claim = Claim(number, storage_id, parameters, self._place(number), lock, max(earlier, default=0.0))
+        try:
+            keep_parameters(claim.folder, parameters, self._fingerprint())
+        except InputError:
+            self.release(claim)
+            raise
+        self.told(claim, parameters=parameters, seconds=claim.seconds)
         return claim
 
     def _drawn(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
@@ -185,25 +213,22 @@ class SharedStudy:
             params[name] = choice(value) if isinstance(kind, CategoricalDistribution) else value
         return params, space
 
-    def _suggested(self, number: int, storage_id: int) -> dict[str, Any]:
-        """What the tree-structured Parzen estimator tries; its seed follows from the number."""
+    def _suggested(self, number: int, storage_id: int, dimensions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+        """What the tree-structured Parzen estimator tries, beside what the trial has; its seed follows from the number."""
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
         startup = max(2, min(10, self.trials // 3))
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
         study = optuna.load_study(study_name=self.sweep.name, storage=self.storage, sampler=sampler)
         trial = optuna.trial.Trial(study, storage_id)
-        return {
-            name: trial._suggest(name, kind)
-            for name, kind in (dimension(p, self.sweep.method) for p in self.sweep.parameters)
-        }
+        return {name: trial._suggest(name, kind) for name, kind in dimensions.items()}
 
     def _all(self) -> list[FrozenTrial]:
         return [t for t in self.storage.get_all_trials(self._id, deepcopy=False) if "trial" in t.user_attrs]
 
-    def _by_number(self) -> dict[int, FrozenTrial]:
+    def _by_number(self, trials: Iterable[FrozenTrial] | None = None) -> dict[int, FrozenTrial]:
         """The trial that counts, of each number that has one: the first that is not abandoned."""
         found: dict[int, FrozenTrial] = {}
-        for trial in sorted(self._all(), key=lambda t: t.number):
+        for trial in sorted(self._all() if trials is None else trials, key=lambda t: t.number):
             if not trial.user_attrs.get("abandoned") and trial.user_attrs["trial"] < self.trials:
                 found.setdefault(trial.user_attrs["trial"], trial)
         return found
@@ -248,6 +273,10 @@ def lock_trial(folder: Path) -> IO[str] | None:
 
 def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _chosen(trial: FrozenTrial) -> int:
+    return len(trial.params)
 
 
 def _record(trial: FrozenTrial) -> Record:
