@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -15,8 +15,9 @@ from rich.table import Table
 from personlab.cli.options import make_parser, write_result
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
+from personlab.experiments.sweeps.budget import Budget
 from personlab.experiments.sweeps.command import trial_command
-from personlab.experiments.sweeps.local import Budget, LocalSweep
+from personlab.experiments.sweeps.local import LocalSweep
 from personlab.experiments.sweeps.records import Record, best_of, summarise
 from personlab.experiments.sweeps.space import Sweep, read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
@@ -26,6 +27,7 @@ from personlab.files import write_json
 logger = logging.getLogger("personlab")
 SWEEPS = "sweeps"
 """Folder of all sweeps, below that of all runs."""
+_USUAL = {"runs_root": "runs", "retries": 1, "seed": 0}
 
 
 def run(words: list[str]) -> int:
@@ -34,19 +36,18 @@ def run(words: list[str]) -> int:
     _check(options)
     sweep = read_sweep(options.file)
     trials = sweep.trials(options.trials)
+    if options.engine == "wandb":
+        _refuse_what_wandb_ignores(options)
+    for name, usual in _USUAL.items():
+        if getattr(options, name) is None:
+            setattr(options, name, usual)
     folder = Path(options.runs_root).resolve() / SWEEPS / sweep.name
     trial_command(sweep, {}, folder, "trial")  # a wrong macro is told before anything begins
     if options.dry_run:
         return _dry_run(sweep, trials, folder, options)
-    if options.engine != "optuna":
-        for name in ("storage", "max_device_hours", *(["max_hours", "json"] if options.engine == "wandb" else [])):
-            if getattr(options, name) is not None:
-                raise InputError(f"sweep: --{name}: not with --engine {options.engine}, which knows nothing of it")
-    if options.engine == "ray":
-        return _run_with_ray(sweep, trials, folder, options, words)
     if options.engine == "wandb":
         return _run_with_wandb(sweep, trials, options)
-    return _run_locally(sweep, trials, folder, options, words)
+    return _run_here(sweep, trials, folder, options, words)
 
 
 def _parser() -> Any:
@@ -56,10 +57,14 @@ def _parser() -> Any:
     parser.add_argument(
         "--engine", type=Literal["optuna", "ray", "wandb"], default="optuna", help="who runs the trials"
     )
-    parser.add_argument("--runs_root", type=str, default="runs", help="folder of all runs; the sweep's is sweeps/NAME")
+    parser.add_argument(
+        "--runs_root", type=str | None, default=None, help="folder of all runs; default: runs. The sweep's: sweeps/NAME"
+    )
     parser.add_argument("--trials", type=int | None, default=None, help="no more than so many; default: the file's")
-    parser.add_argument("--retries", type=int, default=1, help="how often a trial that failed is started again")
-    parser.add_argument("--seed", type=int, default=0, help="what the parameters follow from")
+    parser.add_argument(
+        "--retries", type=int | None, default=None, help="how often a trial that failed is started again; default: 1"
+    )
+    parser.add_argument("--seed", type=int | None, default=None, help="what the parameters follow from; default: 0")
     parser.add_argument("--devices_per_trial", type=int, default=0, help="GPUs of a trial; 0 hands none out")
     parser.add_argument("--max_hours", type=float | None, default=None, help="stop after so long, by the clock")
     parser.add_argument(
@@ -82,17 +87,24 @@ def _check(options: Any) -> None:
             raise InputError(f"sweep: --{name} must be above 0, got {value}")
 
 
+def _refuse_what_wandb_ignores(options: Any) -> None:
+    """Its server decides what is tried, its agents where and how often."""
+    for name in ("storage", "max_device_hours", "max_hours", "json", *_USUAL):
+        if getattr(options, name) is not None:
+            raise InputError(f"sweep: --{name}: not with --engine wandb, which knows nothing of it; leave it out")
+
+
 def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
     """Print what would be run; nothing is written."""
     rows = []
     for number in range(trials):
-        if sweep.method == "grid":
+        if sweep.method == "bayes" or options.engine == "wandb":  # chosen when it begins, here or by the server
+            parameters = {p.name: "?" for p in sweep.parameters}
+        elif sweep.method == "grid":
             parameters = sweep.combination(number)
-        elif sweep.method == "random":
+        else:
             shares = sweep.draw(options.seed, number)
             parameters = {p.name: p.at(shares[p.name]) for p in sweep.parameters}
-        else:  # chosen when the trials before have ended
-            parameters = {p.name: "?" for p in sweep.parameters}
         command = trial_command(sweep, parameters, folder, f"trial-{number:04}")
         rows.append({"trial": number, "parameters": parameters, "command": command})
         logger.info("%s", shlex.join(command))
@@ -100,45 +112,47 @@ def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
     return 0
 
 
-def _run_locally(sweep: Sweep, trials: int, folder: Path, options: Any, words: list[str]) -> int:
-    devices = device_slices(options.workers, options.devices_per_trial)
+def _run_here(sweep: Sweep, trials: int, folder: Path, options: Any, words: list[str]) -> int:
+    """Run what the study lacks; whoever runs it, the study is the same."""
     budget = Budget(options.max_hours, options.max_device_hours, max(1, options.devices_per_trial))
+    engine = _engine(options, budget, lambda record: _tell(record, sweep))
     study = SharedStudy(sweep, folder, trials, options.seed, options.storage)
     logger.info("%s", plan(sweep, study.records(), trials, options.workers, budget))
-    local = LocalSweep(study, devices, options.retries, budget, told=lambda record: _tell(record, sweep))
+    running = engine(study)
     started = time.monotonic()
     try:
         with terminated_as_interrupted():
-            local.run()
+            running.run()
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on with what is missing") from None
     finally:
         records = study.records()
-        summary = provenance(shlex.join(["personlab", *words])) | {"engine": "optuna", "seed": options.seed}
+        summary = provenance(shlex.join(["personlab", *words])) | {"engine": options.engine, "seed": options.seed}
         summary |= summarise(sweep, records, trials, options.devices_per_trial)
-        summary |= {"seconds": round(time.monotonic() - started, 1), "stopped_by": local.reason}
+        summary |= {"seconds": round(time.monotonic() - started, 1), "stopped_by": running.reason}
         write_json(folder / "summary.json", summary)
     return end(sweep, summary, records, folder, options.json)
 
 
-def _run_with_ray(sweep: Sweep, trials: int, folder: Path, options: Any, words: list[str]) -> int:
-    from personlab.experiments.sweeps.ray_engine import RaySweep  # an optional package
+class _Engine(Protocol):
+    """Who runs the trials of a study."""
 
-    budget = Budget(options.max_hours, None, max(1, options.devices_per_trial))
-    logger.info("%s", plan(sweep, [], trials, options.workers, budget))
-    started = time.monotonic()
-    job = RaySweep(
-        sweep, folder, trials, options.seed, options.workers, options.devices_per_trial, options.retries,
-        options.max_hours,
-    )  # fmt: skip
-    records = job.run()
-    seconds = time.monotonic() - started
-    over = options.max_hours is not None and seconds >= options.max_hours * 3600
-    summary = provenance(shlex.join(["personlab", *words])) | {"engine": "ray", "seed": options.seed}
-    summary |= summarise(sweep, records, trials, options.devices_per_trial)
-    summary |= {"seconds": round(seconds, 1), "stopped_by": f"{options.max_hours:g} hours" if over else None}
-    write_json(folder / "summary.json", summary)
-    return end(sweep, summary, records, folder, options.json)
+    @property
+    def reason(self) -> str | None:
+        """The budget that is used up, in words."""
+
+    def run(self) -> None:
+        """Run to the end of the study or of the budget."""
+
+
+def _engine(options: Any, budget: Budget, told: Callable[[Record], None]) -> Callable[[SharedStudy], _Engine]:
+    """Makes the engine; what it lacks is told before the study is made."""
+    if options.engine == "ray":
+        from personlab.experiments.sweeps.ray_engine import RaySweep  # an optional package
+
+        return lambda study: RaySweep(study, options.workers, options.devices_per_trial, options.retries, budget, told)
+    devices = device_slices(options.workers, options.devices_per_trial)
+    return lambda study: LocalSweep(study, devices, options.retries, budget, told=told)
 
 
 def _run_with_wandb(sweep: Sweep, trials: int, options: Any) -> int:

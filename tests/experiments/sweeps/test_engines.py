@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -18,9 +19,15 @@ from personlab.experiments.mirror import WandbMirror
 from personlab.experiments.sweeps.space import read_sweep
 from personlab.experiments.sweeps.wandb_engine import has_key, run_with_wandb
 from tests.experiments.sweeps.conftest import Write, start_command
-from tests.experiments.sweeps.test_local import lines
+from tests.experiments.sweeps.test_local import is_alive, lines, wait_until
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
+
+
+def needs_ray(test: Any) -> Any:
+    """Slow: each of Ray's processes imports everything anew."""
+    without = pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'personlab[ray]'")
+    return pytest.mark.slow(without(test))
 
 
 @pytest.mark.skipif(HAS_RAY, reason="Ray is installed")
@@ -31,23 +38,88 @@ def test_without_ray_it_is_one_line(write_sweep: Write, capsys: pytest.CaptureFi
     assert len(told) == 1
 
 
-@pytest.mark.slow  # each of Ray's processes imports everything anew
-@pytest.mark.skipif(not HAS_RAY, reason="Ray is not installed: pip install 'personlab[ray]'")
+def ray_command(path: Path, *words: str) -> list[str]:
+    return ["sweep", str(path), "--engine", "ray", "--retries", "0", *words]
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "runs/sweeps/quick/summary.json").read_text())
+
+
+@needs_ray
 @pytest.mark.parametrize("method", ["grid", "bayes"])
 def test_ray_runs_the_same_file(tmp_path: Path, write_sweep: Write, method: str) -> None:
     keys: dict[str, Any] = {"p_x": {"min": 0.0, "max": 1.0}, "run_cap": 4} if method == "bayes" else {}
     path = write_sweep(
         method=method, values=3, p_fail={"values": ["no"] if method == "bayes" else ["no", True]}, **keys
     )
-    process = start_command(["sweep", str(path), "--engine", "ray", "--retries", "0"], tmp_path)
+    process = start_command(ray_command(path), tmp_path)
     output = process.communicate(timeout=400)[0]
     assert process.returncode == (method == "grid"), output
-    summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+    summary = summary_of(tmp_path)
     ended = {"grid": {"complete": 3, "failed": 3}, "bayes": {"complete": 4, "failed": 0}}[method]
     assert summary["counts"] == ended | {"pruned": 0, "running": 0, "left": 0}
     assert set(Counter(name for name, *_ in lines(tmp_path, "start")).values()) == {1}
     tried = {row["parameters"]["x"] for row in summary["rows"]}
     assert tried == {0.0, 0.1, 0.2} if method == "grid" else len(tried) == 4
+    errors = {row["error"] for row in summary["rows"] if row["state"] == "failed"}
+    assert errors == ({"exit code 1: planned failure"} if method == "grid" else set())
+    # Another file of this name is refused, and with more trials the other engine goes on.
+    changed = write_sweep(method=method, values=9, **keys | {"p_x": {"values": [0.7]}})
+    process = start_command(ray_command(changed), tmp_path)
+    output = process.communicate(timeout=400)[0]
+    assert process.returncode == 2, output
+    assert "holds a sweep named quick with another" in output
+    if method == "bayes":
+        path = write_sweep(method=method, values=3, p_fail={"values": ["no"]}, **keys)
+        assert main(["sweep", str(path), "--runs_root", str(tmp_path / "runs"), "--trials", "4"]) == 0
+        assert len(lines(tmp_path, "start")) == 4
+
+
+@needs_ray
+def test_ray_tries_again_and_stops_bad_trials_early(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(
+        p_x={"values": [0.3, 0.35, 0.9, 0.95]}, p_steps={"value": 6}, p_pause={"value": 0.7}, p_fail={"value": "once"},
+        early_terminate={"type": "hyperband", "min_iter": 2, "eta": 2},
+    )  # fmt: skip
+    process = start_command(ray_command(path, "--workers", "1", "--retries", "1"), tmp_path)
+    output = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, output
+    rows = summary_of(tmp_path)["rows"]
+    assert [row["state"] for row in rows] == ["complete", "complete", "pruned", "pruned"]
+    assert [row["attempts"] for row in rows] == [2] * 4
+    assert Counter(name for name, *_ in lines(tmp_path, "start")) == {f"trial-{n:04}": 2 for n in range(4)}
+
+
+@needs_ray
+@pytest.mark.parametrize("way", ["budget", "kill", "interrupt"])
+def test_ray_goes_on_with_what_is_missing(tmp_path: Path, write_sweep: Write, way: str) -> None:
+    path = write_sweep(values=4, p_steps={"value": 4}, p_pause={"value": 5.0 if way == "kill" else 1.5})
+    limited = ["--max_device_hours", str(16 / 3600)] if way == "budget" else []
+    first = start_command(ray_command(path, *limited), tmp_path)
+    if way != "budget":
+        wait_until(lambda: len(lines(tmp_path, "done")) >= 1 and len(lines(tmp_path, "start")) >= 3, 300)
+        first.send_signal(signal.SIGKILL if way == "kill" else signal.SIGINT)
+    output = first.communicate(timeout=300)[0]
+    assert first.returncode == {"budget": 1, "kill": -9, "interrupt": 130}[way], output
+    pids = [int(pid) for *_, pid in lines(tmp_path, "start")]
+    if way == "kill":  # Ray's own processes notice after a while
+        wait_until(lambda: not any(is_alive(pid) for pid in pids))
+    assert not any(is_alive(pid) for pid in pids)
+    done = {name for name, _ in lines(tmp_path, "done")}
+    begun = {name for name, *_ in lines(tmp_path, "start")}
+    assert 1 <= len(done) < 4
+    if way != "kill":
+        states = Counter(row["state"] for row in summary_of(tmp_path)["rows"])
+        assert states == Counter({"complete": len(done), "stopped": len(begun) - len(done)})
+        assert summary_of(tmp_path)["device_hours"] * 3600 >= (16 if way == "budget" else 4)
+    second = start_command(ray_command(path), tmp_path)
+    output = second.communicate(timeout=300)[0]
+    assert second.returncode == 0, output
+    assert Counter(name for name, _ in lines(tmp_path, "done")) == {f"trial-{n:04}": 1 for n in range(4)}
+    starts = Counter(name for name, *_ in lines(tmp_path, "start"))
+    assert starts == {f"trial-{n:04}": 1 for n in range(4)} | dict.fromkeys(begun - done, 2)
+    assert summary_of(tmp_path)["counts"]["complete"] == 4
 
 
 def test_without_a_key_wandb_is_one_line(
@@ -84,6 +156,9 @@ def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, mo
     nested = {"parameters": {"init_args": {"parameters": {"lr": {"value": 1}}}, "on": {"value": True}}}
     sweep = read_sweep(write_sweep(project="poses", p_optimizer=nested))
     assert run_with_wandb(sweep, 4, [None, None]) == ("poses/abc", 0)
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    assert run_with_wandb(read_sweep(write_sweep("unnamed")), 4, [])[0] == "unnamed/abc", "of the sweep's name"
+    sent.pop()
     content = dict(sweep.content or {})
     flat = {name: about for name, about in content["parameters"].items() if name != "optimizer"}
     flat |= {"optimizer.init_args.lr": {"value": 1}, "optimizer.on": {"value": True}}
@@ -103,12 +178,18 @@ def test_under_an_agent_the_mirror_is_the_agents_run(tmp_path: Path, monkeypatch
     assert (mirror.version, mirror._wandb_init["id"], mirror._wandb_init["project"]) == ("agents", "agents", "poses")
 
 
-@pytest.mark.parametrize(("engine", "words"), [("ray", ["--storage", "x"]), ("wandb", ["--max_hours", "1"])])
-def test_options_that_an_engine_does_not_have(
-    write_sweep: Write, capsys: pytest.CaptureFixture[str], engine: str, words: list[str]
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--max_hours", "1"], ["--max_device_hours", "1"], ["--storage", "x"], ["--json", "-"], ["--seed", "0"],
+        ["--retries", "1"], ["--runs_root", "runs"],
+    ],
+)  # fmt: skip
+def test_options_that_wandb_does_not_have(
+    write_sweep: Write, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
-    assert main(["sweep", str(write_sweep()), "--engine", engine, *words]) == 2
-    assert f"{words[0]}: not with --engine {engine}" in capsys.readouterr().err
+    assert main(["sweep", str(write_sweep()), "--engine", "wandb", *words]) == 2
+    assert f"{words[0]}: not with --engine wandb" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ import optuna
 import pytest
 
 from personlab.cli.main import main
-from personlab.experiments.sweeps.local import Budget, LocalSweep
+from personlab.experiments.sweeps.budget import Budget
+from personlab.experiments.sweeps.local import LocalSweep
 from personlab.experiments.sweeps.space import read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
 from tests.experiments.sweeps.conftest import Write, start_command

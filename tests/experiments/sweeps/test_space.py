@@ -186,6 +186,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"parameters": {"x": {"distribution": "log_uniform", "min": 0, "max": 1e4}}}, "use log_uniform_values"),
     ({"parameters": {"x": {"distribution": "normal", "sigma": -1}}}, "parameters.x.sigma: must be at least 0"),
     ({"parameters": {"x": {"distribution": "q_normal", "q": 0}}}, "parameters.x.q: must be above 0"),
+    ({"parameters": {"x": {"min": 0, "max": 3_000_000_000}}, "method": "grid"}, "more than 100000 combinations"),
     ({"parameters": {"x": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 1e-9}}}, "parameters.x.q: 1e-09 is"),
     ({"parameters": {"x": {"parameters": {"y": {}}}}}, "parameters.x.parameters.y: give value"),
     ({"parameters": {"x": {"parameters": {"y": {"value": 1}}, "min": 1}}}, "parameters.x.min: cannot stand beside"),

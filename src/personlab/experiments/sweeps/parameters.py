@@ -87,17 +87,29 @@ class Parameter:
             x = self._within(self.low * (1 - quantile) + self.high * quantile)
         return x if self.q is None else quantised(x, self.q)
 
+    @property
+    def grid_size(self) -> int | None:
+        """Number of all its values, None if they cannot be counted."""
+        if self.values:
+            return None if self.probabilities else len(self.values)
+        steps = self._steps()
+        return None if steps is None else len(steps)
+
     def grid(self) -> list[Any] | None:
         """All its values, None if they cannot be counted."""
-        if self.probabilities:
-            return None
         if self.values:
-            return list(self.values)
+            return None if self.probabilities else list(self.values)
+        steps = self._steps()
+        if steps is None or self.q is None:
+            return None if steps is None else list(steps)
+        return [quantised(step * self.q, self.q) for step in steps]
+
+    def _steps(self) -> range | None:
+        """Of evenly spaced values, those values or multiples of `q`."""
         if self.distribution == "int_uniform":
-            return list(range(int(self.low), int(self.high) + 1))
+            return range(int(self.low), int(self.high) + 1)
         if self.distribution == "q_uniform" and self.q is not None:
-            first, last = round(self.low / self.q), round(self.high / self.q)
-            return [quantised(step * self.q, self.q) for step in range(first, last + 1)]
+            return range(round(self.low / self.q), round(self.high / self.q) + 1)
         return None
 
     def _choice(self, quantile: float) -> Any:

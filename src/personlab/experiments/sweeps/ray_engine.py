@@ -1,179 +1,257 @@
-"""The trials of a sweep by Ray Tune, on this machine or a cluster; imported only where it is asked for."""
+"""The trials of a sweep by Ray Tune, on this machine or a cluster; imported only where it is asked for.
+
+Ray places the trials and starts them again; which there are, what they try and how they ended is in the study, as
+without Ray, so that either engine goes on with what the other began.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from personlab.errors import InputError
+from personlab.experiments.sweeps.budget import Budget, target_reached
 from personlab.experiments.sweeps.command import trial_command
-from personlab.experiments.sweeps.distributions import dimension, value_of
 from personlab.experiments.sweeps.records import Record
 from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.sweeps.study import lock_trial
-from personlab.experiments.sweeps.trial import LedgerFollower, newest_run
-from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
+from personlab.experiments.sweeps.study import BEAT_S, PROCESSES, SharedStudy, lock_trial
+from personlab.experiments.sweeps.trial import LedgerFollower, is_finished
+from personlab.experiments.sweeps.watch import Watch
+from personlab.experiments.trials.process import GRACE_S, TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_json
 
 try:
-    import optuna
     import ray
     from ray import tune
-    from ray.tune.schedulers import AsyncHyperBandScheduler
-    from ray.tune.search.optuna import OptunaSearch
+    from ray.tune.search import Searcher
+    from ray.tune.stopper import Stopper
 except ImportError as error:
     raise InputError(
         f"sweep: --engine ray needs Ray Tune ({error}): pip install 'personlab[ray]', or leave out --engine"
     ) from error
 
 _POLL_S = 1.0
-_OUTCOME = "trial.json"
+_OUTCOME = "outcome.json"
+"""What the process that runs a trial tells of it, in the trial's folder."""
 
 
-@dataclass(frozen=True)
 class RaySweep:
-    """A sweep for Ray Tune.
+    """Runs the trials of a study by Ray Tune."""
 
-    A grid and a random search try what they try without Ray; bayes is Ray's OptunaSearch, `early_terminate` its
-    AsyncHyperBandScheduler.
+    def __init__(
+        self, study: SharedStudy, workers: int, devices_per_trial: int, retries: int, budget: Budget,
+        told: Callable[[Record], None] = lambda record: None,
+    ) -> None:  # fmt: skip
+        """Prepare.
 
-    Attributes:
-        sweep: The sweep.
-        folder: Where its trials' folders and Ray's own files are; on a cluster, one that all machines share.
-        trials: How many there are to be.
-        seed: What the parameters follow from.
-        workers: Trials at once.
-        devices_per_trial: GPUs of a trial.
-        retries: How often a trial that failed is started again.
-        hours: When to stop, None for no limit.
-    """
+        Args:
+            study: The trials; on a cluster its folder is one that all machines share.
+            workers: Trials at once.
+            devices_per_trial: GPUs of a trial, which Ray hands out.
+            retries: How often a trial that failed is started again.
+            budget: When to stop.
+            told: Called with each trial that ended.
+        """
+        self._study, self._workers, self._devices = study, workers, devices_per_trial
+        self._retries, self._keeper = retries, _Keeper(study, budget, told)
 
-    sweep: Sweep
-    folder: Path
-    trials: int
-    seed: int
-    workers: int
-    devices_per_trial: int
-    retries: int
-    hours: float | None
+    @property
+    def reason(self) -> str | None:
+        """The budget that is used up, in words."""
+        return self._keeper.reason
 
-    def run(self) -> list[Record]:
-        """Run it to its end; one that was cut off goes on with what is missing.
+    def run(self) -> None:
+        """Run to the end of the study or of the budget.
 
-        Returns:
-            All trials.
+        A trial that the end of the budget or an interruption stops is given back, and goes on at the next start.
+
+        Raises:
+            KeyboardInterrupt: After all processes are gone, if it was interrupted.
         """
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # paths of the sweep are relative to where it was started
+        os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it would end as if all were done
         os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the ledgers hold it all
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # which cannot be silenced
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial's error is told in our table
         if "RAY_ADDRESS" in os.environ:
             ray.init(address="auto", log_to_driver=False)
         else:
-            cores = max(self.workers, os.cpu_count() or 1)
+            cores = max(self._workers, os.cpu_count() or 1)
             ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
         try:
-            return self._records(self._tuner().fit())
+            self._keeper.begin()
+            self._tuner().fit()
         finally:
             ray.shutdown()
+            self._keeper.give_back()
 
     def _tuner(self) -> Any:
-        place = self.folder / "ray"
-        resources = {"cpu": 1, "gpu": self.devices_per_trial}
-        trainable = tune.with_resources(tune.with_parameters(_Trial, job=self, start=os.getcwd()), resources)
-        if tune.Tuner.can_restore(str(place)):
-            return tune.Tuner.restore(str(place), trainable, resume_unfinished=True)
-        metric = self.sweep.metric
+        shutil.rmtree(self._study.folder / "ray", ignore_errors=True)  # nothing is read from it: see the study
+        job = _Job(self._study.sweep, self._study.folder, self._workers, os.getcwd())
+        trainable = tune.with_parameters(_Trial, job=job)
         return tune.Tuner(
-            trainable,
-            param_space={} if self.sweep.method == "bayes" else {"trial": tune.grid_search(list(range(self.trials)))},
+            tune.with_resources(trainable, {"cpu": 1, "gpu": self._devices}),
             tune_config=tune.TuneConfig(
-                metric=metric.name if metric else None,
-                mode=None if metric is None else "max" if metric.maximize else "min",
-                search_alg=self._search(),
-                scheduler=self._scheduler(),
-                num_samples=self.trials if self.sweep.method == "bayes" else 1,
-                max_concurrent_trials=self.workers,
-                time_budget_s=None if self.hours is None else self.hours * 3600,
-                reuse_actors=False,
+                search_alg=self._keeper, num_samples=-1, max_concurrent_trials=self._workers, reuse_actors=False
             ),
             run_config=tune.RunConfig(
                 name="ray",
-                storage_path=str(self.folder),
-                failure_config=tune.FailureConfig(max_failures=self.retries),
+                storage_path=str(self._study.folder),
+                stop=self._keeper,
+                failure_config=tune.FailureConfig(max_failures=self._retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # the trials write their own
                 verbose=0,
             ),
         )
 
-    def _search(self) -> Any:
-        if self.sweep.method != "bayes":
-            return None
-        space = dict(dimension(parameter, "bayes") for parameter in self.sweep.parameters)
-        metric = self.sweep.metric
-        assert metric is not None  # bayes has one
-        return OptunaSearch(  # one that is given its space does not take metric and mode from TuneConfig
-            space, metric=metric.name, mode="max" if metric.maximize else "min",
-            sampler=optuna.samplers.TPESampler(seed=self.seed, constant_liar=True),
-        )  # fmt: skip
 
-    def _scheduler(self) -> Any:
-        hyperband = self.sweep.hyperband
-        if hyperband is None:
-            return None
-        last = max(int(hyperband.bands[-1] * hyperband.eta), hyperband.bands[0] + 1)
-        return AsyncHyperBandScheduler(
-            time_attr="training_iteration", grace_period=hyperband.bands[0], reduction_factor=hyperband.eta, max_t=last
-        )
+class _Keeper(Searcher, Stopper):  # type: ignore[misc]
+    """Tells Ray what to try and when to stop, and the study what came of it."""
 
-    def _records(self, results: Any) -> list[Record]:
-        records = []
-        for number, result in enumerate(results):
-            name = _name(result.config, str((result.metrics or {}).get("trial_id", "")))
-            folder = self.folder / name
-            outcome = _read(folder / _OUTCOME)
-            record = Record(
-                int((result.config or {}).get("trial", number)), "pruned", outcome.get("parameters", {}),
-                seconds=outcome.get("seconds", 0.0), attempts=outcome.get("attempts", 0),
-            )  # fmt: skip
-            values = LedgerFollower(folder, self.sweep.metric.name if self.sweep.metric else "").values()
-            run = newest_run(folder)
-            record = replace(record, value=values[-1] if values else None, run_directory=str(run) if run else None)
-            if result.error is not None:
-                record = replace(
-                    record, state="failed", error=outcome.get("error") or str(result.error).split("\n")[-1]
-                )
-            elif outcome.get("ended"):
-                record = replace(record, state="complete")
-            elif not outcome or not values:  # the time was over before it had begun
-                continue
-            records.append(record)
-        return records
+    def __init__(self, study: SharedStudy, budget: Budget, told: Callable[[Record], None]) -> None:
+        super().__init__()
+        self._study, self._budget, self._told = study, budget, told
+        self._watched: dict[str, Watch] = {}
+        self._pruned: set[str] = set()
+        self._started = self._looked = time.monotonic()
+        self.reason: str | None = None
+
+    def __reduce__(self) -> Any:
+        """Ray keeps a copy of what it is given; nothing is ever made from that."""
+        return object, ()
+
+    def begin(self) -> None:
+        """The clock runs from here."""
+        self._started = time.monotonic()
+
+    def suggest(self, trial_id: str) -> Any:
+        """What Ray is to run next: None if there is nothing now."""
+        if self.stop_all() or target_reached(self._study.sweep.metric, self._study.records()):
+            return Searcher.FINISHED
+        claim = self._study.claim()
+        while claim is not None and is_finished(claim.folder):
+            watch = Watch(self._study, claim)  # the sweep was killed after its end, before that was noted
+            if watch.lacks_the_metric:
+                break
+            self._end(watch, "complete", None, 0.0)
+            claim = self._study.claim()
+        if claim is None:
+            return None if self._study.unfinished() else Searcher.FINISHED  # others run them
+        self._watched[trial_id] = Watch(self._study, claim)
+        return {"trial": claim.trial, "claim": claim.storage_id, "parameters": claim.parameters}
+
+    def on_trial_result(self, trial_id: str, result: Any) -> None:
+        """Nothing: the ledger has told it."""
+
+    def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
+        """Tell the study."""
+        watch = self._watched.pop(trial_id, None)
+        if watch is None:
+            return
+        outcome = _outcome(watch.claim.folder, watch.claim.storage_id)
+        seconds = self._note(watch, outcome)
+        if error:
+            self._end(watch, "failed", outcome.get("error") or "its process was lost", seconds)
+        elif outcome.get("ended"):
+            self._end(watch, "complete", None, seconds)
+        elif trial_id in self._pruned:
+            self._end(watch, "pruned", None, seconds)
+        else:
+            self._watched[trial_id] = watch  # the whole sweep stops: see `give_back`
+
+    def __call__(self, trial_id: str, result: Any) -> bool:
+        """Whether a trial ends early; each value of the metric asks."""
+        watch = self._watched.get(trial_id)
+        if watch is None or result.get("done"):
+            return False
+        self._note(watch, _outcome(watch.claim.folder, watch.claim.storage_id))
+        if watch.prunes():
+            self._pruned.add(trial_id)
+        return trial_id in self._pruned
+
+    def stop_all(self) -> bool:
+        """Whether the budget is used up; Ray asks all the time."""
+        now = time.monotonic()
+        if self.reason is None and now - self._looked > _POLL_S:
+            self._looked = now
+            for watch in self._watched.values():
+                self._note(watch, _outcome(watch.claim.folder, watch.claim.storage_id))
+            if self._budget.has_end:
+                trial_seconds = sum(record.seconds for record in self._study.records())
+                self.reason = self._budget.spent(now - self._started, trial_seconds)
+        return self.reason is not None
+
+    def give_back(self) -> None:
+        """When Ray is gone: trials that were stopped are given back as soon as their processes are gone, too."""
+        deadline = time.monotonic() + GRACE_S + 10
+        for watch in self._watched.values():
+            while (lock := lock_trial(watch.claim.folder, PROCESSES)) is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            outcome = _outcome(watch.claim.folder, watch.claim.storage_id)
+            # One of Ray's processes that is about to start the trial, and has not been told of the end yet, must not.
+            over = {"claim": watch.claim.storage_id, **outcome, "over": True}
+            write_json(watch.claim.folder / _OUTCOME, over)
+            self._end(watch, "complete" if outcome.get("ended") else None, None, outcome.get("seconds", 0.0))
+            if lock is not None:
+                lock.close()
+        self._watched.clear()
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is kept already."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: see `save`."""
+
+    def _note(self, watch: Watch, outcome: dict[str, Any]) -> float:
+        """Tell the study what a trial came to; returns the seconds that this start of it took."""
+        seconds = float(outcome.get("seconds", 0.0))
+        if outcome:
+            self._study.told(watch.claim, attempts=outcome["attempts"])
+        watch.note(seconds)
+        return seconds
+
+    def _end(self, watch: Watch, state: Any, error: str | None, seconds: float) -> None:
+        record = watch.end(state, error, seconds)
+        if record is not None:
+            self._told(record)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What each of Ray's processes needs to know."""
+
+    sweep: Sweep
+    folder: Path
+    workers: int
+    start: str
 
 
 class _Trial(tune.Trainable):  # type: ignore[misc]
     """One trial, in a process of Ray's; each new value of the metric is a step. If it is killed, so is the trial."""
 
-    def setup(self, config: dict[str, Any], job: RaySweep, start: str) -> None:
+    def setup(self, config: dict[str, Any], job: _Job) -> None:
         """Start it."""
-        os.chdir(start)
-        self._job, self._metric = job, job.sweep.metric
-        self._folder = job.folder / _name(config, self.trial_id)
-        parameters = _parameters(job, config)
-        while (lock := lock_trial(self._folder)) is None:  # the end of the attempt before
+        os.chdir(job.start)
+        self._metric = job.sweep.metric
+        self._folder = job.folder / f"trial-{config['trial']:04}"
+        while (lock := lock_trial(self._folder, PROCESSES)) is None:  # the end of the attempt before
             time.sleep(0.1)
+        earlier = _outcome(self._folder, config["claim"])
+        if earlier.get("over"):
+            lock.close()
+            raise RuntimeError(f"{self._folder.name} was given back")
         self._lock = lock
-        earlier = _read(self._folder / _OUTCOME)
-        self._outcome = {"parameters": parameters, "attempts": earlier.get("attempts", 0) + 1, "ended": False}
+        self._outcome = {"claim": config["claim"], "attempts": earlier.get("attempts", 0) + 1, "ended": False}
         self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
         self._note()
-        command = trial_command(job.sweep, parameters, job.folder, self._folder.name)
+        command = trial_command(job.sweep, config["parameters"], job.folder, self._folder.name)
         group = wandb_variables(job.sweep.name, job.sweep.project, job.sweep.entity)
         environment = trial_environment(None, job.workers, group)
         self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)
@@ -191,10 +269,13 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
             if code is not None:
                 return self._end(code)
             code = self._process.wait(_POLL_S)
+            if time.monotonic() - self._noted > BEAT_S:
+                self._note()
 
     def cleanup(self) -> None:
         """Nothing of the trial outlives this."""
         self._process.stop()
+        self._note()
         self._lock.close()
 
     def _end(self, code: int) -> dict[str, Any]:
@@ -203,37 +284,24 @@ class _Trial(tune.Trainable):  # type: ignore[misc]
             error = f"exit code {code}: {last_line(self._folder / 'output.log')}"
         elif self._metric is not None and not self._values:
             error = f"no {self._metric.name} in the ledger of its run"
-        self._note(ended=error is None, error=error)
+        self._outcome |= {"ended": error is None, "error": error}
+        self._note()
         if error is not None:
             self.cleanup()
             raise RuntimeError(error)
         last = {} if self._metric is None else {self._metric.name: self._follower.values()[-1]}
         return last | {"done": True}
 
-    def _note(self, **more: Any) -> None:
-        seconds = round(self._earlier_s + time.monotonic() - self._began, 3)
-        write_json(self._folder / _OUTCOME, self._outcome | {"seconds": seconds} | more)
+    def _note(self) -> None:
+        self._noted = time.monotonic()
+        seconds = round(self._earlier_s + self._noted - self._began, 3)
+        write_json(self._folder / _OUTCOME, self._outcome | {"seconds": seconds})
 
 
-def _parameters(job: RaySweep, config: Mapping[str, Any]) -> dict[str, Any]:
-    sweep = job.sweep
-    if sweep.method == "grid":
-        return sweep.combination(int(config["trial"]))
-    if sweep.method == "random":
-        shares = sweep.draw(job.seed, int(config["trial"]))
-        return {p.name: p.at(shares[p.name]) for p in sweep.parameters}
-    return {p.name: value_of(p, config, "bayes") for p in sweep.parameters}
-
-
-def _name(config: Mapping[str, Any] | None, ray_name: str) -> str:
-    """A trial's folder: by its number, or where the search has no numbers, by Ray's name of it."""
-    if config and "trial" in config:
-        return f"trial-{int(config['trial']):04}"
-    return f"trial-{ray_name}"
-
-
-def _read(path: Path) -> dict[str, Any]:
+def _outcome(folder: Path, claim: int) -> dict[str, Any]:
+    """What is told of a claim so far: `attempts`, `seconds`, `ended`, `error`, `over`; empty if nothing."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads((folder / _OUTCOME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return told if told.get("claim") == claim else {}

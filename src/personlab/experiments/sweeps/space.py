@@ -69,7 +69,7 @@ class Sweep:
 
     def grid_size(self) -> int:
         """Number of all combinations of a grid."""
-        return math.prod(len(parameter.grid() or ()) for parameter in self.parameters)
+        return math.prod(parameter.grid_size or 0 for parameter in self.parameters)
 
     def combination(self, number: int) -> dict[str, Any]:
         """One combination of a grid; the last parameter of the file changes first."""
@@ -255,10 +255,10 @@ def _parameters(path: Path, value: Any, key: str, prefix: str) -> list[Parameter
 
 def _check_grid(path: Path, parameters: tuple[Parameter, ...]) -> None:
     for parameter in parameters:
-        if parameter.grid() is None:
+        if parameter.grid_size is None:
             raise InputError(
                 f"{path}: parameters.{parameter.name}: a grid needs value, values, int_uniform or q_uniform, not "
                 f"{parameter.distribution}"
             )
-    if math.prod(len(parameter.grid() or ()) for parameter in parameters) > MAX_GRID:
+    if math.prod(parameter.grid_size or 0 for parameter in parameters) > MAX_GRID:
         raise InputError(f"{path}: parameters: more than {MAX_GRID} combinations; use method: random")

@@ -30,6 +30,8 @@ BEAT_S = 30.0
 """Seconds between the signs of life of a trial, for sweeps on other machines."""
 LOST_S = 300.0
 """Seconds without a sign of life after which a trial of another machine is taken to be lost."""
+PROCESSES = ".processes.lock"
+"""File that a trial's processes hold where another machine than that of the claim runs them."""
 _HOST = socket.gethostname()
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -104,7 +106,7 @@ class SharedStudy:
             holder = by_number.get(number)
             if holder is not None and (holder.state.is_finished() or not self._is_lost(holder)):
                 continue
-            lock = lock_trial(self._place(number))
+            lock = self._lock(number)
             if lock is None:
                 continue
             if holder is not None and not self._abandon(holder._trial_id):
@@ -214,7 +216,7 @@ class SharedStudy:
         return params, space
 
     def _suggested(self, number: int, storage_id: int, dimensions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """What the tree-structured Parzen estimator tries, beside what the trial has; its seed follows from the number."""
+        """What the tree-structured Parzen estimator tries beside what the trial has; the number decides its seed."""
         seed = int.from_bytes(hashlib.sha256(f"{self._seed}/{number}".encode()).digest()[:4], "big")
         startup = max(2, min(10, self.trials // 3))
         sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=startup, constant_liar=True)
@@ -249,6 +251,17 @@ class SharedStudy:
             return False
         return True
 
+    def _lock(self, number: int) -> IO[str] | None:
+        """Hold a number; None if somebody else does, or processes of its trial live on elsewhere."""
+        lock = lock_trial(self._place(number))
+        if lock is not None:
+            processes = lock_trial(self._place(number), PROCESSES)
+            if processes is None:
+                lock.close()
+                return None
+            processes.close()
+        return lock
+
     def _place(self, number: int) -> Path:
         return self.folder / f"trial-{number:04}"
 
@@ -259,10 +272,15 @@ class SharedStudy:
         return {"seed": self._seed} | {key: _hash(content.get(key)) for key in keys}
 
 
-def lock_trial(folder: Path) -> IO[str] | None:
-    """Hold a trial's folder as long as the file is open, here or in what inherits it; None if somebody else does."""
+def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:
+    """Hold a trial as long as a file in its folder is open, here or in what inherits it; None if somebody else does.
+
+    Args:
+        folder: Of the trial.
+        name: The file: `PROCESSES` where those of a trial do not inherit that of the claim.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / ".lock").open("a+", encoding="utf-8")
+    file = (folder / name).open("a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

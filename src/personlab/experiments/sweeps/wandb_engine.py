@@ -36,7 +36,7 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
         )
     import wandb  # takes a second
 
-    project = sweep.project or "personlab"
+    project = sweep.project or os.environ.get("WANDB_PROJECT") or sweep.name
     try:
         content = dict(sweep.content or {})
         content |= {"run_cap": trials, "parameters": dict(_flat(content.get("parameters", {})))}
