@@ -113,6 +113,8 @@ def _train(study: Study, folder: Path, options: Any, begun: dict[str, Any]) -> i
         found = collect(plan, runner)
         _tell(study, folder, found, options, begun | {"seeds": list(study.seeds)})
     failed, unfinished = (sum(getattr(cell, name) for cell in found) for name in ("failed", "unfinished"))
+    if not found[0].runs:
+        logger.warning("no run of %s is finished, so there is nothing to compare with", found[0].level)
     if reason is not None:
         logger.warning("the budget of %s is spent; the same command goes on with a larger one", reason)
     if failed or unfinished:

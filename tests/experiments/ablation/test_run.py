@@ -135,8 +135,16 @@ def test_finished_runs_are_taken_wherever_they_lie_and_by_config_alone(place) ->
     assert place.started[len(before) :] == ["fake-level_further-seed0"]
     _, left = place.runner().sort(place.plan(more, seeds=[0], **{"model.rate": 2}))
     assert len(left) == 3, "another config is another run"
-    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"data.workers": 7, "trainer.devices": 4}))
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"data.workers": 7}))
     assert left == [], "where a run works is no part of its result"
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"trainer.devices": 4}))
+    assert len(left) == 3, "where nothing else says how many images a step has, the devices do"
+    assert place.plan({"half": {"trainer.precision": "bf16-mixed"}}), "precision decides, too"
+    deep = place.runs / "sweeps" / "s" / "trial-0000"
+    deep.parent.mkdir(parents=True)
+    (place.runs / "renamed").rename(deep)
+    done, _ = place.runner().sort(plan)
+    assert len(done) == 3
 
 
 def test_a_failure_is_kept_and_counted_and_tried_again(place) -> None:
@@ -156,12 +164,21 @@ def test_a_failure_is_kept_and_counted_and_tried_again(place) -> None:
     assert place.started.count("fake-baseline-seed0") == 1
 
 
-def test_without_a_baseline_there_is_no_table(place) -> None:
-    plan = place.plan(SHIFTED, seeds=[0], **{"model.does": "fail"})
+def test_without_a_baseline_the_levels_are_told_and_nothing_is_compared(place) -> None:
+    """A budget that is spent while the baseline trains, or one that breaks, does not hide what else was found."""
+    plan = place.plan({"whole": {"model.does": "finish"}}, seeds=[0], **{"model.does": "fail"})
     runner = place.runner()
     runner.run(plan)
-    with pytest.raises(InputError, match="no run of the baseline is finished"):
-        collect(plan, runner)
+    baseline, whole = table_rows(collect(plan, runner))
+    assert (baseline["failed"], "keypoints" in baseline) == (1, False)
+    assert whole["keypoints"] == {"ap": 1.0, "aps": [1.0]}
+    assert "| level: whole | 1 | 1.000 | – |" in markdown([baseline, whole])
+    nothing = place.runner(budget=Budget(max_hours=1e-9))
+    plan = place.plan({"late": {"model.shift": 4}}, seeds=[5])
+    assert nothing.run(plan) is not None
+    rows = table_rows(collect(plan, nothing))
+    assert [(row["failed"], row["unfinished"]) for row in rows] == [(0, 1), (0, 1)]
+    assert "| baseline | 0, 1 unfinished |" in markdown(rows)
 
 
 @pytest.mark.parametrize("unit", ["hours", "device-hours"])
@@ -184,14 +201,20 @@ def test_a_spent_budget_stops_what_runs_and_starts_nothing_more(place, unit) -> 
     assert len(again.runs) == 3
 
 
+def seconds_noted(place: Place) -> list[float]:
+    told = json.loads((place.runs / "ablations/fake/trials.json").read_text())
+    return [attempt["seconds"] for tried in told.values() for attempt in tried]
+
+
 def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
     levels = {"slow": {"model.does": "wait"}, "other": {"model.shift": 3}}
     controller = multiprocessing.get_context("fork").Process(
-        target=lambda: place.runner(devices=(None, None)).run(place.plan(levels)), daemon=True
+        target=lambda: place.runner(devices=(None, None), note_s=0.1).run(place.plan(levels)), daemon=True
     )
     controller.start()
     deadline = time.monotonic() + 120
-    while sum("slow" in name for name in place.started) < 2:  # both workers wait in trials
+    # Both workers wait in trials, and what these have cost is noted.
+    while sum("slow" in name for name in place.started) < 2 or not all(seconds_noted(place)):
         assert time.monotonic() < deadline
         assert controller.is_alive()
         time.sleep(0.05)
@@ -199,6 +222,9 @@ def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
     controller.join()
     plan, runner = place.plan(levels), place.runner(devices=("4", "7"))
     assert len(runner.sort(plan)[1]) == 4
+    cut = [a for t in plan for a in runner.attempts.get(t.key, []) if a["status"] == "cut off"]
+    assert len(cut) == 2
+    assert all(attempt["seconds"] > 0 for attempt in cut), "what a kill cut off is counted"
     (place.runs / "go").touch()  # those that are started now end
     assert runner.run(plan) is None  # when the guards have ended those that were killed
     assert len(runner.runs) == 6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 
 from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.study import Budget
-from personlab.experiments.catalogue import Run, read_run
+from personlab.experiments.catalogue import Run, find_runs
 
 _SAME_COST = ("model.network.init_args.backbone", "data.batch_size", "data.view", "data.eval_size", "data.val_images")
 """Options by which a step or a validation takes longer."""
@@ -39,8 +40,8 @@ def forecast(
         return f"nothing to run{told}"
     known = [s for s in (seconds_of(run, left[0]) for run in done.values()) if s is not None]
     if not known:
-        cards = sorted(root.glob("*/*/run.json"), key=lambda card: card.stat().st_mtime, reverse=True)[:50]
-        known = [s for s in (seconds_of(read_run(card.parent), left[0]) for card in cards) if s is not None][:5]
+        newest = reversed(find_runs(root) if root.is_dir() else [])
+        known = list(itertools.islice((s for run in newest if (s := seconds_of(run, left[0])) is not None), 5))
     if not known:
         return f"time: not known, since no run of its kind is there yet{told}"
     each = statistics.median(known)

@@ -12,13 +12,13 @@ from typing import Any, Protocol
 
 from personlab.errors import InputError
 from personlab.experiments.ablation.study import Study
-from personlab.experiments.catalogue import Run, read_run
+from personlab.experiments.catalogue import Run
 from personlab.experiments.evidence import predictions_of
-from personlab.experiments.resume import deciding_settings
+from personlab.experiments.settings import settings_of
 from personlab.files import sha256
 
-_PLACES = ("data.root", "contact_sheet", "checkpoint", "verbose")
-"""Where the data lie and what is drawn and kept; the data themselves are told by their content."""
+_TELLS_NOTHING = ("verbose", "evaluation.max_unreadable_share")
+"""Options that `settings_of` keeps, and that no result depends on."""
 
 
 class Resolved(Protocol):
@@ -123,8 +123,7 @@ def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
         config: The resolved config of a run.
         data_hash: Content hash of each part of the data.
     """
-    settings = deciding_settings(config)
-    decide = {name: value for name, value in settings.items() if not _is_in(name, _PLACES)}
+    decide = {name: value for name, value in settings_of(config).items() if name not in _TELLS_NOTHING}
     weights = decide.get("model.initial_weights")
     if isinstance(weights, str) and Path(weights).is_file():
         decide["model.initial_weights"] = sha256(weights)
@@ -132,22 +131,20 @@ def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict[str, Run]:
+def find_finished(runs: Iterable[Run], trials: Iterable[Trial]) -> dict[str, Run]:
     """Finished runs that trials can take, by key; the newest where there are several.
 
     Args:
-        root: Folder of all runs.
+        runs: To choose from.
         trials: What is wanted.
-        names: Pattern of the runs' names.
     """
     wanted = {trial.key for trial in trials}
     seeds = {trial.seed for trial in trials}
     found: dict[str, tuple[float, Run]] = {}
-    for card in root.glob(f"{names}/*/run.json"):
-        run = read_run(card.parent)
+    for run in runs:
         if run.status != "finished" or run.card.get("seed") not in seeds or predictions_of(run) is None:
             continue
-        key, when = config_key(run.config, run.section("data_hash")), card.stat().st_mtime
+        key, when = config_key(run.config, run.section("data_hash")), run.directory.card.stat().st_mtime
         if key in wanted and (key not in found or found[key][0] < when):
             found[key] = when, run
     return {key: run for key, (_, run) in found.items()}
@@ -155,7 +152,3 @@ def find_finished(root: Path, trials: Iterable[Trial], names: str = "*") -> dict
 
 def _slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "level"
-
-
-def _is_in(name: str, sections: tuple[str, ...]) -> bool:
-    return any(name == section or name.startswith(f"{section}.") for section in sections)

@@ -18,13 +18,15 @@ from typing import IO, Any
 from personlab.experiments.ablation.forecast import forecast
 from personlab.experiments.ablation.plan import Trial, find_finished
 from personlab.experiments.ablation.study import Budget
-from personlab.experiments.catalogue import Run
+from personlab.experiments.catalogue import Run, find_runs, read_run
 from personlab.experiments.provenance import now
 from personlab.experiments.requeue import TRY_AGAIN
 from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_atomically, write_json
 
 logger = logging.getLogger("personlab")
+RUNNING = "running"
+"""Status of an attempt that has not ended."""
 Command = Callable[[Path], Sequence[str]]
 """Config file -> the words that train by it; the run directory follows from the config."""
 
@@ -49,27 +51,27 @@ class Runner:
         budget: When to stop.
         grace_s: Seconds that a trial has to save itself in when it is stopped.
         poll_s: Seconds between two looks.
+        note_s: Seconds between two notes of what a trial that runs has cost, which a kill of this process loses.
     """
 
     def __init__(
         self, folder: Path, root: Path, command: Command, devices: Sequence[str | None] = (None,),
-        budget: Budget | None = None, grace_s: float = 60.0, poll_s: float = 0.5,
+        budget: Budget | None = None, grace_s: float = 60.0, poll_s: float = 0.5, note_s: float = 15.0,
     ) -> None:  # fmt: skip
         """Read what earlier starts did."""
         self.folder, self.root = folder, root.resolve()
         self._command, self._workers, self._budget = command, len(devices), budget or Budget()
-        self._grace_s, self._poll_s = grace_s, poll_s
+        self._grace_s, self._poll_s, self._note_s = grace_s, poll_s, note_s
         self._stop, self._changing = threading.Event(), threading.Lock()
         self._free: SimpleQueue[str | None] = SimpleQueue()
         for one in devices:
             self._free.put(one)
-        self._running: dict[str, tuple[float, int]] = {}
         self.attempts: dict[str, list[dict[str, Any]]] = self._read_attempts()
         self.runs: dict[str, Run] = {}
 
     def sort(self, plan: Sequence[Trial]) -> tuple[dict[str, Run], list[Trial]]:
         """Finished runs by key, wherever below the root they are, and the trials without."""
-        self.runs = find_finished(self.root, plan)
+        self.runs = find_finished(find_runs(self.root) if self.root.is_dir() else [], plan)
         return self.runs, [trial for trial in plan if trial.key not in self.runs]
 
     def forecast(self, plan: Sequence[Trial]) -> str:
@@ -86,6 +88,7 @@ class Runner:
         Raises:
             KeyboardInterrupt: When all trials are gone, if it was interrupted.
         """
+        self.attempts = self._read_attempts()
         _, left = self.sort(plan)
         self._stop.clear()
         started, reason = time.monotonic(), None
@@ -101,7 +104,8 @@ class Runner:
                 self._stop.set()
         for future in ahead:
             future.result()
-        self.runs |= find_finished(self.root, [trial for trial in left if trial.key not in self.runs])
+        for trial in left:
+            self.runs |= self._made_by(trial)
         return reason
 
     def failed(self, trial: Trial) -> bool:
@@ -114,36 +118,58 @@ class Runner:
         with self._lock(trial) as lock:
             if lock is None:
                 return
-            if made := find_finished(self.root, [trial], trial.name):  # by one that outlived an earlier start
+            if made := self._made_by(trial):  # by one that outlived an earlier start
                 self.runs |= made
                 return
             config = self.folder / "configs" / f"{trial.key}.yaml"
             write_atomically(config, trial.text.encode())
             logger.info("%s, seed %d (%s): starts", trial.cell, trial.seed, position)
-            self._running[trial.key] = time.monotonic(), trial.devices
-            started, code = now(), self._process(trial, self._command(config), lock)
-            seconds = time.monotonic() - self._running.pop(trial.key)[0]
-            self.runs |= find_finished(self.root, [trial], trial.name)
-        attempt = self._attempt(trial, code, started, seconds)
-        self._note(trial, attempt)
+            code, attempt = self._process(trial, self._command(config), lock)
+            self.runs |= self._made_by(trial)
+        self._end(trial, attempt, code)
         told = "" if attempt["error"] is None else f": {attempt['error']}"
-        logger.info("%s, seed %d: %s after %.0f s%s", trial.cell, trial.seed, attempt["status"], seconds, told)
+        logger.info(
+            "%s, seed %d: %s after %.0f s%s", trial.cell, trial.seed, attempt["status"], attempt["seconds"], told
+        )
 
-    def _process(self, trial: Trial, command: Sequence[str], lock: IO[str]) -> int:
-        """Run a command to its end or that of the study; its exit code."""
+    def _made_by(self, trial: Trial) -> dict[str, Run]:
+        """The finished run of a trial by its key, if its own processes made one."""
+        if trial.key in self.runs:
+            return {}
+        return find_finished([read_run(card.parent) for card in self.root.glob(f"{trial.name}/*/run.json")], [trial])
+
+    def _process(self, trial: Trial, command: Sequence[str], lock: IO[str]) -> tuple[int, dict[str, Any]]:
+        """Run a command to its end or that of the study; its exit code, and what is kept of the attempt.
+
+        The attempt is kept from its beginning on: what it cost must not be lost if this process is killed.
+        """
         devices = self._free.get()
         environment = trial_environment(devices, self._workers, wandb_variables(self.folder.name))
+        began = noted = time.monotonic()
+        attempt: dict[str, Any] = {
+            "status": RUNNING, "exit": None, "start": now(), "seconds": 0.0, "devices": trial.devices, "run": None,
+            "error": None,
+        }  # fmt: skip
+        with self._changing:
+            self.attempts.setdefault(trial.key, []).append(attempt)
+        self._note()
         try:
             process = TrialProcess(command, environment, self._log(trial), lock, self._grace_s)
             while (code := process.wait(self._poll_s)) is None:
+                attempt["seconds"] = round(time.monotonic() - began, 1)
+                if time.monotonic() - noted > self._note_s:
+                    noted = time.monotonic()
+                    self._note()
                 if self._stop.is_set():
-                    return process.stop()
-            return code
+                    code = process.stop()
+                    break
+            return code, attempt
         finally:
+            attempt["seconds"] = round(time.monotonic() - began, 1)
             self._free.put(devices)
 
-    def _attempt(self, trial: Trial, code: int, started: str, seconds: float) -> dict[str, Any]:
-        """What came of a process."""
+    def _end(self, trial: Trial, attempt: dict[str, Any], code: int) -> None:
+        """Keep what came of a process."""
         run, error = self.runs.get(trial.key), None
         if run is not None:
             status = "finished"
@@ -152,10 +178,9 @@ class Runner:
         else:
             status = "failed"
             error = last_line(self._log(trial)) if code else "ended, but left no finished run of its config"
-        return {
-            "status": status, "exit": code, "start": started, "seconds": round(seconds, 1), "devices": trial.devices,
-            "run": str(run.path.relative_to(self.root)) if run else None, "error": error,
-        }  # fmt: skip
+        place = str(run.path.relative_to(self.root)) if run else None
+        attempt |= {"status": status, "exit": code, "run": place, "error": error}
+        self._note()
 
     @contextlib.contextmanager
     def _lock(self, trial: Trial) -> Iterator[IO[str] | None]:
@@ -188,13 +213,10 @@ class Runner:
 
     def _device_seconds(self) -> float:
         """Of all attempts so far, those of earlier starts included."""
-        now_s = time.monotonic()
-        running = sum((now_s - began) * devices for began, devices in list(self._running.values()))
-        return running + sum(a["seconds"] * a["devices"] for tried in list(self.attempts.values()) for a in tried)
+        return sum(a["seconds"] * a["devices"] for tried in list(self.attempts.values()) for a in list(tried))
 
-    def _note(self, trial: Trial, attempt: dict[str, Any]) -> None:
+    def _note(self) -> None:
         with self._changing:
-            self.attempts.setdefault(trial.key, []).append(attempt)
             write_json(self.folder / "trials.json", self.attempts)
 
     def _log(self, trial: Trial) -> Path:
@@ -205,4 +227,8 @@ class Runner:
             found = json.loads((self.folder / "trials.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        for attempt in (attempt for tried in found.values() for attempt in tried if attempt["status"] == RUNNING):
+            attempt["status"] = "cut off"
+        return found

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from personlab.data.coco import annotation_path
-from personlab.errors import InputError
 from personlab.experiments.ablation.evidence import Evidence, Scorer
 from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.run import Runner
@@ -25,7 +24,7 @@ def collect(plan: Sequence[Trial], runner: Runner) -> list[Found]:
         runner: That ran them.
 
     Raises:
-        InputError: If nothing of the baseline is finished, or runs were scored by other annotations.
+        InputError: If runs were scored by other annotations.
     """
     scorers: dict[tuple[Path, str | None, bool], Scorer] = {}
     by_cell: dict[str, list[Trial]] = {}
@@ -38,10 +37,6 @@ def collect(plan: Sequence[Trial], runner: Runner) -> list[Found]:
         runs = {seed: _evidence(run, config[seed], scorers, runner.root) for seed, run in finished.items()}
         failed = sum(runner.failed(t) for t in trials)
         found.append(Found(cell, runs, failed, len(trials) - len(finished) - failed))
-    if not found[0].runs:
-        raise InputError(
-            f"{runner.folder}: no run of the baseline is finished, so there is nothing to compare with; see logs/"
-        )
     return found
 
 

@@ -38,6 +38,8 @@ except ImportError as error:
     ) from error
 
 _POLL_S = 1.0
+_FOR_WORKERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
+"""A trial's guard must not be killed: it is what asks the trial to save itself, and ends all of its processes."""
 _OUTCOME = "outcome.json"
 """What the process that runs a trial tells of it, in the trial's folder."""
 
@@ -80,8 +82,9 @@ class RaySweep:
         os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")  # the ledgers hold it all
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # which cannot be silenced
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial's error is told in our table
+        os.environ |= _FOR_WORKERS
         if "RAY_ADDRESS" in os.environ:
-            ray.init(address="auto", log_to_driver=False)
+            ray.init(address="auto", log_to_driver=False, runtime_env={"env_vars": _FOR_WORKERS})
         else:
             cores = max(self._workers, os.cpu_count() or 1)
             ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -198,7 +201,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
             # One of Ray's processes that is about to start the trial, and has not been told of the end yet, must not.
             over = {"claim": watch.claim.storage_id, **outcome, "over": True}
             write_json(watch.claim.folder / _OUTCOME, over)
-            self._end(watch, "complete" if outcome.get("ended") else None, None, outcome.get("seconds", 0.0))
+            self._end(watch, "complete" if outcome.get("ended") else None, None, self._note(watch, outcome))
             if lock is not None:
                 lock.close()
         self._watched.clear()
@@ -212,7 +215,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
     def _note(self, watch: Watch, outcome: dict[str, Any]) -> float:
         """Tell the study what a trial came to; returns the seconds that this start of it took."""
         seconds = float(outcome.get("seconds", 0.0))
-        if outcome:
+        if "attempts" in outcome:
             self._study.told(watch.claim, attempts=outcome["attempts"])
         watch.note(seconds)
         return seconds
