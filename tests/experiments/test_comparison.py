@@ -13,6 +13,7 @@ from personlab.evaluation.image_sets import companion
 from personlab.experiments.catalogue import Run, read_run
 from personlab.experiments.comparison import Comparison, compare_runs
 from personlab.experiments.evidence import Judge, predictions_of
+from personlab.experiments.report.tables import cells, footnotes
 
 from .fake_runs import make_run, predictions
 
@@ -83,6 +84,57 @@ def test_labels_differ_and_runs_of_a_setting_stand_together(tmp_path: Path, peop
     assert not compared(paths[:2]).has_seeds
     newer = make_run(tmp_path, people, "a", "3", seed=2, card={"git": {"commit": "1" * 40, "dirty": False}})
     assert [row.setting for row in compared([*paths, newer]).rows] == [0, 0, 1, 2]
+
+
+def test_settings_whose_runs_have_one_name_are_told_apart(tmp_path: Path, people: Path) -> None:
+    """The name of a sweep or a notebook's cell, say, with another learning rate each time."""
+    paths = []
+    for n, lr in enumerate((1e-3, 0.5, 0.25)):
+        settings = {"model.optimizer.init_args.lr": lr}
+        paths += [make_run(tmp_path, people, "same", f"{n}{s}", seed=s, settings=settings) for s in (0, 1)]
+    told = compared(paths)
+    assert [setting.label for setting in told.settings] == ["same (lr 0.001)", "same (lr 0.5)", "same (lr 0.25)"]
+    # Nothing but the code differs.
+    commit = {"git": {"commit": "1" * 40, "dirty": False}}
+    paths[2:] = [make_run(tmp_path, people, "same", f"9{s}", seed=s, card=commit) for s in (0, 1)]
+    assert [setting.label for setting in compared(paths).settings] == ["same (00)", "same (90)"]
+
+
+def test_a_verdict_of_images_or_of_seeds_alone_says_so(tmp_path: Path, people: Path) -> None:
+    lr = {"model.optimizer.init_args.lr": 0.5}
+    paths = [make_run(tmp_path, people, f"base{s}", skill=0.4, seed=s) for s in (0, 1, 2)]
+    paths += [make_run(tmp_path, people, "good", f"{n}", skill=0.9, seed=7, settings=lr) for n in (1, 2)]
+    told = compared(paths)
+    good = told.settings[1]
+    assert (good.by_seed["keypoints"], good.verdict("keypoints")) == (None, "better")
+    assert good.grounds("keypoints") == "by image alone"
+    headings, rows = cells(told)
+    assert headings[:2] == ["setting", "runs"]
+    assert rows[1][:2] == ["good", "2 (1 seed)"]
+    assert "better (by image alone)" in rows[1]
+    assert footnotes(told)[0].startswith("Deltas are to base, with")
+    paths[3:] = [make_run(tmp_path, people, "by_seed", str(s), skill=0.9, seed=s, settings=lr) for s in (0, 1, 2)]
+    both = compared(paths).settings[1]
+    assert (both.verdict("keypoints"), both.grounds("keypoints")) == ("better", "")
+    for path in paths[3:]:
+        predictions_file = predictions_of(read_run(path))
+        assert predictions_file is not None
+        predictions_file.unlink()
+    assert compared(paths).settings[1].grounds("keypoints") == "by seed alone"
+
+
+def test_a_relative_data_set_is_that_of_the_run(tmp_path: Path, people: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that were started in another folder than the one they are compared in."""
+    made = {"data.root": people.name}
+    paths = [make_run(tmp_path, people, name, settings=made, card={"cwd": str(people.parent)}) for name in "ab"]
+    monkeypatch.chdir(tmp_path)
+    assert compared(paths).rows[1].deltas
+    # That folder is gone, on another machine, say: then it is relative to where we are.
+    paths = [make_run(tmp_path, people, name, settings=made, card={"cwd": "/gone"}) for name in ("c", "d")]
+    with pytest.raises(InputError, match=people.name):
+        compared(paths)
+    monkeypatch.chdir(people.parent)
+    assert compared(paths).rows[1].deltas
 
 
 def test_unlike_data_are_refused(tmp_path: Path, people: Path) -> None:

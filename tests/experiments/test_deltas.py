@@ -92,6 +92,13 @@ def test_a_verdict_needs_all_intervals() -> None:
     assert verdict([None]) == "unknown"
 
 
+def test_seeds_that_all_differ_by_the_very_same_tell_nothing_of_chance() -> None:
+    assert by_seed([0.25, 0.5], [0.5, 0.75]) is None
+    same = by_seed([0.25, 0.5], [0.25, 0.5])
+    assert same is not None
+    assert (same.value, same.conclusive) == (0, False)
+
+
 def test_nothing_to_measure_gives_no_difference() -> None:
     nothing = np.full(5, np.nan)
     assert by_image([float("nan")], [float("nan")], [nothing], [nothing], 3) is None

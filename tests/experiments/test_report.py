@@ -17,7 +17,7 @@ from personlab.experiments.report import to_latex, to_markdown, write_report
 from personlab.experiments.report.curves import learning_curves, thin
 from personlab.experiments.report.differences import MISSING, difference_tables
 from personlab.experiments.report.gallery import MOST, Gallery, make_gallery, most_changed
-from personlab.experiments.report.importance import FEWEST, importances, varying
+from personlab.experiments.report.importance import FEWEST, LIKELY, SHUFFLES, importances, varying
 
 from .fake_runs import make_run
 
@@ -167,6 +167,7 @@ def test_thinned_curves_keep_ends_and_extremes() -> None:
 def test_curves_share_the_points_that_a_report_may_have() -> None:
     long = [{"step": n, "samples_seen": 8 * n, "wall_s": 0.5 * n, "train/loss": 1.0 / (n + 1)} for n in range(3000)]
     short = [{"step": 0, "wall_s": 1.0, "val/keypoints/AP": 0.5, "train/loss": None}, {"step": 7, "train/loss": 2.0}]
+    short.append({"train/loss": 3.0})  # of a step that nobody knows
     told = learning_curves([long, short], points=1000)
     assert told["metrics"] == ["val/keypoints/AP", "train/loss"]
     first, second = told["curves"]["train/loss"]
@@ -194,6 +195,9 @@ def test_importance_is_the_share_of_variance() -> None:
         for _ in range(200)
     ]
     assert np.mean([found[0].share for found in chance if found]) < 0.08
+    assert np.mean([found[0].chance <= LIKELY for found in chance if found]) < 0.1, "rarely taken for more than chance"
+    assert found[0].chance == pytest.approx(1 / (1 + SHUFFLES))
+    assert found[1].chance < LIKELY
     assert importances([{"a": n} for n in range(8)], [0.5] * 8, ["a"]) == []
     many = importances([{"a": n} for n in range(40)], [float(n) for n in range(40)], ["a"])
     assert many[0].groups == 4

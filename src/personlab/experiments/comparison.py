@@ -17,7 +17,10 @@ from personlab.experiments.catalogue import Run
 from personlab.experiments.comparability import Spent, marks_of, refuse_unlike
 from personlab.experiments.deltas import Delta, by_image, by_seed
 from personlab.experiments.evidence import KINDS, Evidence, network_of
+from personlab.experiments.settings import differing, short_name, short_value
 
+_MOST_TOLD = 3
+"""Settings that a label names at most."""
 SEEDS = ("seed_everything", "data.seed")
 """Settings in which runs of the same setting may differ."""
 
@@ -88,8 +91,13 @@ class Setting:
     by_image: dict[Kind, Delta | None]
 
     def verdict(self, kind: Kind) -> str:
-        """`baseline`, `unknown`, `inconclusive`, `better` or `worse`: only what images and seeds both bear out."""
+        """`unknown`, `inconclusive`, `better` or `worse`: only what all intervals there are bear out, see `grounds`."""
         return verdict([self.by_seed[kind], self.by_image[kind]])
+
+    def grounds(self, kind: Kind) -> str:
+        """What the verdict goes by: empty where it is by images and seeds, or unknown."""
+        known = [delta.paired_by for delta in (self.by_image[kind], self.by_seed[kind]) if delta is not None]
+        return f"by {known[0]} alone" if len(known) == 1 else ""
 
     def to_json(self) -> dict[str, Any]:
         """All attributes, and the verdicts; rows by their labels."""
@@ -98,6 +106,7 @@ class Setting:
             "by_seed": {k: d and d.to_json() for k, d in self.by_seed.items()},
             "by_image": {k: d and d.to_json() for k, d in self.by_image.items()},
             "verdict": {kind: self.verdict(kind) for kind in KINDS},
+            "grounds": {kind: self.grounds(kind) for kind in KINDS},
         }  # fmt: skip
 
 
@@ -196,7 +205,10 @@ def compare_runs(
                 tuple(marks), spent[n], sum(p.numel() for p in network.parameters()), latency,
             )
         )  # fmt: skip
-    settings = [_setting([row for row in rows if row.setting == n], rows, evidence) for n in range(len(groups))]
+    members = [[row for row in rows if row.setting == n] for n in range(len(groups))]
+    settings = [
+        _setting(label, some, rows, evidence) for label, some in zip(_setting_labels(members), members, strict=True)
+    ]
     unscored = tuple((run, Spent.by(run)) for run in runs if run is not baseline and not _has_scores(run))
     lacking = [label for label in labels if label not in evidence]
     told = [f"No predictions kept, so no intervals over images: {', '.join(lacking)}."] if lacking and evidence else []
@@ -266,7 +278,7 @@ def _latency_ms(run: Run) -> float | None:
     return 1e3 * seconds / told["images"] if seconds and told.get("images") else None
 
 
-def _setting(rows: Sequence[Row], everyone: Sequence[Row], evidence: Mapping[str, Evidence]) -> Setting:
+def _setting(label: str, rows: Sequence[Row], everyone: Sequence[Row], evidence: Mapping[str, Evidence]) -> Setting:
     base = [row for row in everyone if row.setting == 0]
     ap, spread = dict[Kind, float | None](), dict[Kind, float | None]()
     seeds, images = dict[Kind, Delta | None](), dict[Kind, Delta | None]()
@@ -289,13 +301,29 @@ def _setting(rows: Sequence[Row], everyone: Sequence[Row], evidence: Mapping[str
                 [e.resampled[kind]["all"] for e in one], [e.resampled[kind]["all"] for e in two],
                 len(one[0].image_ids),
             )  # fmt: skip
-    return Setting(_common_name(rows), tuple(rows), ap, spread, seeds, images)
+    return Setting(label, tuple(rows), ap, spread, seeds, images)
 
 
 def _heard(rows: Sequence[Row], kind: Kind, evidence: Mapping[str, Evidence]) -> list[Evidence]:
     """Evidence of all runs, or nothing if any has none of this kind."""
     found = [evidence[row.label] for row in rows if row.label in evidence and kind in evidence[row.label].resampled]
     return found if len(found) == len(rows) else []
+
+
+def _setting_labels(groups: Sequence[Sequence[Row]]) -> list[str]:
+    """A name for each setting, all different: where runs of several have one name, with what the settings differ in."""
+    names = [_common_name(rows) for rows in groups]
+    labels = []
+    for name, rows in zip(names, groups, strict=True):
+        alike = [other[0].run.settings for label, other in zip(names, groups, strict=True) if label == name]
+        varied = [key for key in differing(alike) if key not in SEEDS]
+        mine = rows[0].run.settings
+        told = ", ".join(f"{short_name(key, varied)} {short_value(key, mine.get(key))}" for key in varied[:_MOST_TOLD])
+        labels.append(f"{name} ({told})" if told else name)
+    return [
+        label if labels.count(label) == 1 else f"{label} ({rows[0].run.run_id})"  # other code or data
+        for label, rows in zip(labels, groups, strict=True)
+    ]
 
 
 def _common_name(rows: Sequence[Row]) -> str:

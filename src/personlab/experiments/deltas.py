@@ -88,11 +88,14 @@ def by_seed(first: Sequence[float], second: Sequence[float]) -> Delta | None:
         second: What the other reached with the same seeds, in the same order.
 
     Returns:
-        The mean difference; None for fewer than two pairs.
+        The mean difference; None for fewer than two pairs, and where all differ by the very same, from which nobody
+        can tell chance.
     """
     deltas = np.array(second, np.float64) - np.array(first, np.float64)
     if len(deltas) < 2 or not np.isfinite(deltas).all():
         return None
     mean = float(deltas.mean())
+    if mean != 0 and np.ptp(deltas) == 0:
+        return None
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(deltas) - 1) * deltas.std(ddof=1) / math.sqrt(len(deltas)))
     return Delta(mean, mean - half, mean + half, len(deltas), "seed")

@@ -90,7 +90,9 @@ class Judge:
         """
         data, stage = run.config["data"], stage_of(run)
         split = data["val_split"] if stage == "val" else data.get("test_split") or data["val_split"]
-        folder = Path(root or data["root"])
+        own = run.place(data["root"])
+        # Where it was started there may be nothing any more: the same folders may lie below the working directory.
+        folder = Path(root) if root else own if own.is_dir() else Path(data["root"])
         path = annotation_path(folder, split, data["annotations"])
         skeleton = network_of(run).skeleton
         annotations = read_annotations(path, skeleton, require_keypoints=False)

@@ -95,6 +95,11 @@ class Run:
         parts = self.card.get("resumed")
         return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
 
+    def place(self, path: str) -> Path:
+        """A path that its config names, which is relative to where the run was started."""
+        cwd = self.card.get("cwd")
+        return Path(cwd) / path if isinstance(cwd, str) else Path(path)
+
     @property
     def commit(self) -> str | None:
         """Commit of the code, None if it is not known."""

@@ -8,7 +8,6 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -93,7 +92,7 @@ def _places(run: Run, values: dict[str, Any]) -> list[str]:
             continue
         if isinstance(cwd, str) and cwd != os.getcwd() and value not in _NO_FILES:
             kind, path = ("imagenet:", value[9:]) if value.startswith("imagenet:") else ("", value)
-            value = f"{kind}{Path(cwd) / path}"
+            value = f"{kind}{run.place(path)}"
         options += [f"--{name}", value]
     return options
 

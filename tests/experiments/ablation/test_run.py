@@ -113,7 +113,8 @@ def test_all_cells_and_seeds_are_run_and_told(place) -> None:
     assert figures["ap"] < 1
     assert figures["by_image"]["value"] == pytest.approx(figures["ap"] - 1)
     assert figures["by_seed"]["number"] == 2
-    assert figures["conclusive"]
+    assert figures["conclusive"] == figures["by_seed"]["conclusive"]
+    assert figures["by_image"]["conclusive"]
     assert baseline["runs"][0]["run"].startswith("runs/fake-baseline-seed0/run-")
     table = markdown(rows).splitlines()
     assert table[0] == "| level | runs | keypoint AP | Δ [by image] | Δ [by seed] | minutes a run |"

@@ -10,7 +10,7 @@ from personlab.evaluation.coco_ap import Kind
 from personlab.experiments.comparison import SEEDS, Comparison
 from personlab.experiments.evidence import KINDS
 from personlab.experiments.report.curves import learning_curves, short
-from personlab.experiments.report.importance import importances, varying
+from personlab.experiments.report.importance import LIKELY, importances, varying
 
 MOST_AXES = 12
 """Settings that parallel coordinates show at most: those that matter most."""
@@ -79,8 +79,10 @@ def _sweep(comparison: Comparison) -> dict[str, Any] | None:
     return {
         "axes": [_axis(name, settings) for name in shown],
         "left_out": len(names) - len(shown),
+        "likely": LIKELY,
         "importance": {
-            kind: [[one.name, short(one.share), one.groups] for one in found] for kind, found in told.items()
+            kind: [[one.name, short(one.share), one.groups, short(one.chance)] for one in found]
+            for kind, found in told.items()
         },
     }
 

@@ -18,7 +18,7 @@ def learning_curves(ledgers: Sequence[Sequence[Mapping[str, Any]]], points: int 
     """Curves of every metric.
 
     Args:
-        ledgers: Lines of each run's ledger.
+        ledgers: Lines of each run's ledger; those without a step are left out.
         points: How many points all curves may have together; longer curves are thinned first.
 
     Returns:
@@ -28,6 +28,8 @@ def learning_curves(ledgers: Sequence[Sequence[Mapping[str, Any]]], points: int 
     series: dict[str, dict[int, list[tuple[float, float, float, float]]]] = {}
     for run, lines in enumerate(ledgers):
         for line in lines:
+            if not math.isfinite(_number(line.get("step"))):
+                continue  # nobody knows where it belongs
             x = (_number(line.get("step")), _number(line.get("samples_seen")), _number(line.get("wall_s")))
             for name, value in line.items():
                 if name not in _NOT_MEASURED and isinstance(value, int | float) and math.isfinite(value):

@@ -8,12 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 GROUPS = 4
 """Into how many groups of like size the values of a number are put, if it took more."""
 
 FEWEST = 8
 """Runs without which nothing is told: among fewer, some setting always seems to explain everything."""
+
+SHUFFLES = 999
+"""Random orders of the scores that a share is compared with."""
+
+LIKELY = 0.05
+"""From this chance on, a share is called inconclusive."""
 
 
 @dataclass(frozen=True)
@@ -23,13 +30,16 @@ class Importance:
     Attributes:
         name: Of the setting.
         share: Part of the variance of the scores that goes with its value, 0 to 1, corrected for how many values there
-            are (epsilon squared of a one-way analysis of variance): values dealt out at random give 0 on the average.
+            are (epsilon squared of a one-way analysis of variance). Values dealt out at random give 0 on the average
+            before what is negative is set to 0, and with few runs a lot by chance: see `chance`.
+        chance: How often scores that are dealt out at random to the runs give as large a share.
         groups: Values, or groups of them.
         runs: Runs that have a score.
     """
 
     name: str
     share: float
+    chance: float
     groups: int
     runs: int
 
@@ -58,19 +68,34 @@ def importances(
     if len(known) < FEWEST:
         return []
     values = np.array([score for _, score in known])
-    total = float(((values - values.mean()) ** 2).sum())
+    if np.ptp(values) <= 0:
+        return []
+    # Row 0 has the scores as they are, the others the same dealt out at random.
+    shuffled = np.random.default_rng(0).permuted(np.tile(values, (1 + SHUFFLES, 1)), axis=1)
+    shuffled[0] = values
     found = []
     for name in names:
-        groups = _grouped([one.get(name) for one, _ in known])
-        labels = sorted(set(groups))
-        free = len(values) - len(labels)
-        if len(labels) < 2 or free < 1 or total <= 0:
+        groups = np.array(_grouped([one.get(name) for one, _ in known]))
+        count = len(set(groups.tolist()))
+        if not 1 < count < len(values):
             continue
-        members = [values[np.array(groups) == label] for label in labels]
-        within = sum(float(((m - m.mean()) ** 2).sum()) for m in members)
-        share = (total - within - (len(labels) - 1) * within / free) / total
-        found.append(Importance(name, max(share, 0.0), len(labels), len(values)))
-    return sorted(found, key=lambda one: -one.share)
+        shares = _shares(shuffled, groups)
+        # As large as the true one but for rounding; the true one is among them, so that it is never 0.
+        chance = float(np.mean(shares >= shares[0] - 1e-9))
+        found.append(Importance(name, max(float(shares[0]), 0.0), chance, count, len(values)))
+    return sorted(found, key=lambda one: (-one.share, one.chance))
+
+
+def _shares(scores: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Epsilon squared of `(case, run)` scores by the `(run,)` groups, `(case,)`."""
+    labels = np.unique(groups)
+    free = scores.shape[1] - len(labels)
+    total = ((scores - scores.mean(1, keepdims=True)) ** 2).sum(1)
+    within = np.zeros(len(scores))
+    for label in labels:
+        some = scores[:, groups == label]
+        within += ((some - some.mean(1, keepdims=True)) ** 2).sum(1)
+    return (total - within - (len(labels) - 1) * within / free) / total
 
 
 def _grouped(values: Sequence[Any]) -> list[int]:

@@ -161,8 +161,9 @@ function drawImportance() {
   const rows = [...(data.sweep.importance[kind()] ?? [])].reverse();
   show("importance-chart", rows.length ? [{
     type: "bar", orientation: "h", x: rows.map((row) => row[1]), y: rows.map((_, n) => n),
-    marker: { color: colour(0) }, text: rows.map((row) => safe(row[0])), textposition: "none",
-    hovertemplate: "%{text}: %{x:.2f}<extra></extra>",
+    marker: { color: colour(0), opacity: rows.map((row) => (row[3] > data.sweep.likely ? 0.35 : 1)) },
+    text: rows.map((row) => `${safe(row[0])}: ${row[1].toFixed(2)}, by chance as large in ${(100 * row[3]).toFixed(1)} %`),
+    textposition: "none", hovertemplate: "%{text}<extra></extra>",
   }] : [], {
     height: Math.max(220, 90 + 26 * rows.length), showlegend: false,
     xaxis: { title: { text: "share of variance" }, range: [0, 1] },

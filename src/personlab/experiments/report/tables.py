@@ -27,7 +27,7 @@ def cells(comparison: Comparison, only: Kind | None = None) -> tuple[list[str], 
     """
     kinds = [only] if only else kinds_of(comparison)
     headings = ["setting" if comparison.has_seeds else "run"]
-    headings += ["seeds"] if comparison.has_seeds else []
+    headings += ["runs"] if comparison.has_seeds else []
     for kind in kinds:
         headings += [NAMES[kind], "delta by image"]
         headings += ["delta by seed"] if comparison.has_seeds else []
@@ -68,8 +68,9 @@ def to_latex(comparison: Comparison) -> str:
 
 def footnotes(comparison: Comparison) -> list[str]:
     """What must stand below a table so that nobody takes it for more than it is."""
+    baseline = comparison.settings[0].label if comparison.has_seeds else comparison.rows[0].label
     notes = [
-        f"Deltas are to {comparison.rows[0].label}, with 95 % intervals: by image, bootstrap over the images; by seed, "
+        f"Deltas are to {baseline}, with 95 % intervals: by image, bootstrap over the images; by seed, "
         "Student's t over pairs of runs with the same seed.",
         *comparison.notes,
     ]
@@ -81,6 +82,12 @@ def footnotes(comparison: Comparison) -> list[str]:
         told = ", ".join(f"{run.name}/{run.run_id} ({run.status})" for run, _ in comparison.unscored)
         notes.append(f"Without scores: {told}.")
     return notes
+
+
+def runs_and_seeds(setting: Setting) -> str:
+    """How many runs a setting has, and of how many seeds if several have the same."""
+    runs, seeds = len(setting.rows), len({row.seed for row in setting.rows})
+    return str(runs) if runs == seeds else f"{runs} ({seeds} seed{'s' * (seeds > 1)})"
 
 
 def shown(value: float | None, digits: int = 3) -> str:
@@ -120,13 +127,14 @@ def _run(row: Row, kinds: Sequence[Kind]) -> list[str]:
 
 def _setting(setting: Setting, kinds: Sequence[Kind]) -> list[str]:
     first = setting.rows[0]
-    texts = [setting.label, str(len(setting.rows))]
+    texts = [setting.label, runs_and_seeds(setting)]
     for kind in kinds:
         spread = setting.spread[kind]
         texts.append(shown(setting.ap[kind]) + (f" ± {spread:.3f}" if spread is not None else ""))
         deltas = (setting.by_image[kind], setting.by_seed[kind])
         texts += [delta.text() if delta else NO_VALUE for delta in deltas]
-        texts.append("baseline" if first.setting == 0 else MARKS[setting.verdict(kind)])
+        grounds = f" ({setting.grounds(kind)})" if setting.grounds(kind) else ""
+        texts.append("baseline" if first.setting == 0 else MARKS[setting.verdict(kind)] + grounds)
     hours = [row.spent.seconds for row in setting.rows if row.spent.seconds is not None]
     latencies = [row.latency_ms for row in setting.rows if row.latency_ms is not None]
     return [

@@ -13,8 +13,16 @@ from personlab.experiments.deltas import Delta
 from personlab.experiments.evidence import KINDS
 from personlab.experiments.report.charts import text_of
 from personlab.experiments.report.differences import difference_tables
-from personlab.experiments.report.importance import FEWEST
-from personlab.experiments.report.tables import NAMES, NO_VALUE, kinds_of, shown, shown_count, shown_hours
+from personlab.experiments.report.importance import FEWEST, LIKELY
+from personlab.experiments.report.tables import (
+    NAMES,
+    NO_VALUE,
+    kinds_of,
+    runs_and_seeds,
+    shown,
+    shown_count,
+    shown_hours,
+)
 
 
 @dataclass(frozen=True)
@@ -117,13 +125,15 @@ def _setting(setting: Setting, kinds: Sequence[Kind]) -> dict[str, Any]:
         text = shown(setting.ap[kind]) + (f" ± {spread:.3f}" if spread is not None else "")
         known = [delta for delta in (setting.by_image[kind], setting.by_seed[kind]) if delta is not None]
         deltas = [f"{_signed(delta)} by {delta.paired_by}" for delta in known]
+        if setting.grounds(kind):
+            deltas.append("no interval by seed" if setting.by_seed[kind] is None else "no interval by image")
         scores.append(_cell(text, setting.ap[kind]) | {"deltas": deltas, "tag": setting.verdict(kind) if known else ""})
     seconds = [row.spent.seconds for row in setting.rows if row.spent.seconds is not None]
     parameters = setting.rows[0].parameters
     return {
         "label": setting.label,
         "cells": [
-            _cell(str(len(setting.rows)), len(setting.rows)), *scores,
+            _cell(runs_and_seeds(setting), len(setting.rows)), *scores,
             _cell(shown_hours(sum(seconds) if seconds else None), None), _cell(shown_count(parameters), parameters),
         ],
     }  # fmt: skip
@@ -183,9 +193,11 @@ def _sweep(comparison: Comparison, data: dict[str, Any]) -> dict[str, Any] | Non
 def _importance(data: dict[str, Any]) -> Table:
     told = data["sweep"]["importance"] if data["sweep"] else {}
     rows = [
-        [name, NAMES[kind], f"{share:.2f}", str(groups)] for kind in KINDS for name, share, groups in told.get(kind, [])
+        [name, NAMES[kind], f"{share:.2f}", f"{chance:.3f}", "inconclusive" * (chance > LIKELY), str(groups)]
+        for kind in KINDS
+        for name, share, groups, chance in told.get(kind, [])
     ]
-    return Table(["setting", "of", "share of variance", "values or groups"], rows)
+    return Table(["setting", "of", "share of variance", "by chance as large", "verdict", "values or groups"], rows)
 
 
 def _unfinished(comparison: Comparison) -> list[list[str]]:
