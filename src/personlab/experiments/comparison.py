@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -17,12 +15,7 @@ from personlab.experiments.catalogue import Run
 from personlab.experiments.comparability import Spent, marks_of, refuse_unlike
 from personlab.experiments.deltas import Delta, by_image, by_seed
 from personlab.experiments.evidence import KINDS, Evidence, network_of
-from personlab.experiments.settings import differing, short_name, short_value
-
-_MOST_TOLD = 3
-"""Settings that a label names at most."""
-SEEDS = ("seed_everything", "data.seed")
-"""Settings in which runs of the same setting may differ."""
+from personlab.experiments.labels import SEEDS, labels_of, setting_labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,9 +199,8 @@ def compare_runs(
             )
         )  # fmt: skip
     members = [[row for row in rows if row.setting == n] for n in range(len(groups))]
-    settings = [
-        _setting(label, some, rows, evidence) for label, some in zip(_setting_labels(members), members, strict=True)
-    ]
+    named = zip(setting_labels(groups), members, strict=True)
+    settings = [_setting(label, some, rows, evidence) for label, some in named]
     unscored = tuple((run, Spent.by(run)) for run in runs if run is not baseline and not _has_scores(run))
     lacking = [label for label in labels if label not in evidence]
     told = [f"No predictions kept, so no intervals over images: {', '.join(lacking)}."] if lacking and evidence else []
@@ -218,13 +210,6 @@ def compare_runs(
 def _has_scores(run: Run) -> bool:
     """Whether it can be compared: of scores without a run card or a config nobody knows what they are of."""
     return run.evaluation is not None and bool(run.card) and bool(run.config)
-
-
-def labels_of(runs: Sequence[Run]) -> list[str]:
-    """A short name for each run, all different: its name, with its id where several share it."""
-    names = [run.name for run in runs]
-    labels = [n if names.count(n) == 1 else f"{n}/{run.run_id}" for n, run in zip(names, runs, strict=True)]
-    return [label if labels.count(label) == 1 else str(run.path) for label, run in zip(labels, runs, strict=True)]
 
 
 def group_by_setting(runs: Sequence[Run]) -> list[list[Run]]:
@@ -308,33 +293,6 @@ def _heard(rows: Sequence[Row], kind: Kind, evidence: Mapping[str, Evidence]) ->
     """Evidence of all runs, or nothing if any has none of this kind."""
     found = [evidence[row.label] for row in rows if row.label in evidence and kind in evidence[row.label].resampled]
     return found if len(found) == len(rows) else []
-
-
-def _setting_labels(groups: Sequence[Sequence[Row]]) -> list[str]:
-    """A name for each setting, all different: where runs of several have one name, with what the settings differ in."""
-    names = [_common_name(rows) for rows in groups]
-    labels = []
-    for name, rows in zip(names, groups, strict=True):
-        alike = [other[0].run.settings for label, other in zip(names, groups, strict=True) if label == name]
-        varied = [key for key in differing(alike) if key not in SEEDS]
-        mine = rows[0].run.settings
-        told = ", ".join(f"{short_name(key, varied)} {short_value(key, mine.get(key))}" for key in varied[:_MOST_TOLD])
-        labels.append(f"{name} ({told})" if told else name)
-    return [
-        label if labels.count(label) == 1 else f"{label} ({rows[0].run.run_id})"  # other code or data
-        for label, rows in zip(labels, groups, strict=True)
-    ]
-
-
-def _common_name(rows: Sequence[Row]) -> str:
-    """What runs of a setting are called: what their names have in common, without a number of the seed."""
-    names = [row.run.name for row in rows]
-    if len(rows) == 1:
-        return rows[0].label
-    if len(set(names)) == 1:
-        return names[0]
-    start = next(n for n, letters in enumerate(zip_longest(*names)) if len(set(letters)) > 1)
-    return re.sub(r"[-_. ]*(seed|s)?[-_= ]*$", "", names[0][:start]) or names[0]
 
 
 def _seed(run: Run) -> int | None:

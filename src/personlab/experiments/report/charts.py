@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from personlab.evaluation.coco_ap import Kind
-from personlab.experiments.comparison import SEEDS, Comparison
+from personlab.experiments.comparison import Comparison
 from personlab.experiments.evidence import KINDS
+from personlab.experiments.labels import SEEDS
 from personlab.experiments.report.curves import learning_curves, short
 from personlab.experiments.report.importance import LIKELY, importances, varying
 

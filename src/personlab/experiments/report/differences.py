@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from personlab.experiments.comparison import SEEDS, Comparison
+from personlab.experiments.comparison import Comparison
+from personlab.experiments.labels import SEEDS
 from personlab.experiments.report.charts import text_of
 from personlab.experiments.report.importance import varying
 

@@ -11,8 +11,9 @@ from matplotlib.figure import Figure
 
 from personlab.errors import InputError
 from personlab.evaluation.coco_ap import Kind
-from personlab.experiments.comparison import Comparison, Row, labels_of
+from personlab.experiments.comparison import Comparison, Row
 from personlab.experiments.evidence import network_of
+from personlab.experiments.labels import labels_of
 from personlab.experiments.record import Axis, Run
 from personlab.experiments.report.tables import NAMES, kinds_of
 
