@@ -6,25 +6,21 @@ without Ray, so that either engine goes on with what the other began.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.budget import Budget, target_reached
-from personlab.experiments.sweeps.command import trial_command
+from personlab.experiments.sweeps.folder import PROCESSES, lock_trial
 from personlab.experiments.sweeps.records import Record
-from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.sweeps.study import BEAT_S, PROCESSES, SharedStudy, lock_trial
-from personlab.experiments.sweeps.trial import LedgerFollower, is_finished
+from personlab.experiments.sweeps.study import SharedStudy
+from personlab.experiments.sweeps.trial import is_finished
 from personlab.experiments.sweeps.watch import Watch
-from personlab.experiments.trials.process import GRACE_S, TrialProcess, last_line, trial_environment, wandb_variables
+from personlab.experiments.trials.process import GRACE_S
 from personlab.files import write_json
 
 try:
@@ -32,6 +28,8 @@ try:
     from ray import tune
     from ray.tune.search import Searcher
     from ray.tune.stopper import Stopper
+
+    from personlab.experiments.sweeps.ray_trial import OUTCOME, Job, RayTrial, outcome_of
 except ImportError as error:
     raise InputError(
         f"sweep: --engine ray needs Ray Tune ({error}): pip install 'personlab[ray]', or leave out --engine"
@@ -40,8 +38,6 @@ except ImportError as error:
 _POLL_S = 1.0
 _FOR_WORKERS = {"RAY_kill_child_processes_on_worker_exit": "0"}
 """A trial's guard must not be killed: it is what asks the trial to save itself, and ends all of its processes."""
-_OUTCOME = "outcome.json"
-"""What the process that runs a trial tells of it, in the trial's folder."""
 
 
 class RaySweep:
@@ -97,8 +93,8 @@ class RaySweep:
 
     def _tuner(self) -> Any:
         shutil.rmtree(self._study.folder / "ray", ignore_errors=True)  # nothing is read from it: see the study
-        job = _Job(self._study.sweep, self._study.folder, self._workers, os.getcwd())
-        trainable = tune.with_parameters(_Trial, job=job)
+        job = Job(self._study.sweep, self._study.folder, self._workers, os.getcwd())
+        trainable = tune.with_parameters(RayTrial, job=job)
         return tune.Tuner(
             tune.with_resources(trainable, {"cpu": 1, "gpu": self._devices}),
             tune_config=tune.TuneConfig(
@@ -148,7 +144,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         if claim is None:
             return None if self._study.unfinished() else Searcher.FINISHED  # others run them
         self._watched[trial_id] = Watch(self._study, claim)
-        return {"trial": claim.trial, "claim": claim.storage_id, "parameters": claim.parameters}
+        return {"trial": claim.trial, "parameters": claim.parameters}
 
     def on_trial_result(self, trial_id: str, result: Any) -> None:
         """Nothing: the ledger has told it."""
@@ -158,7 +154,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         watch = self._watched.pop(trial_id, None)
         if watch is None:
             return
-        outcome = _outcome(watch.claim.folder, watch.claim.storage_id)
+        outcome = outcome_of(watch.claim.folder, trial_id)
         seconds = self._note(watch, outcome)
         if error:
             self._end(watch, "failed", outcome.get("error") or "its process was lost", seconds)
@@ -174,7 +170,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         watch = self._watched.get(trial_id)
         if watch is None or result.get("done"):
             return False
-        self._note(watch, _outcome(watch.claim.folder, watch.claim.storage_id))
+        self._note(watch, outcome_of(watch.claim.folder, trial_id))
         if watch.prunes():
             self._pruned.add(trial_id)
         return trial_id in self._pruned
@@ -184,8 +180,8 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         now = time.monotonic()
         if self.reason is None and now - self._looked > _POLL_S:
             self._looked = now
-            for watch in self._watched.values():
-                self._note(watch, _outcome(watch.claim.folder, watch.claim.storage_id))
+            for trial_id, watch in self._watched.items():
+                self._note(watch, outcome_of(watch.claim.folder, trial_id))
             if self._budget.has_end:
                 trial_seconds = sum(record.seconds for record in self._study.records())
                 self.reason = self._budget.spent(now - self._started, trial_seconds)
@@ -194,13 +190,13 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
     def give_back(self) -> None:
         """When Ray is gone: trials that were stopped are given back as soon as their processes are gone, too."""
         deadline = time.monotonic() + GRACE_S + 10
-        for watch in self._watched.values():
+        for trial_id, watch in self._watched.items():
             while (lock := lock_trial(watch.claim.folder, PROCESSES)) is None and time.monotonic() < deadline:
                 time.sleep(0.1)
-            outcome = _outcome(watch.claim.folder, watch.claim.storage_id)
+            outcome = outcome_of(watch.claim.folder, trial_id)
             # One of Ray's processes that is about to start the trial, and has not been told of the end yet, must not.
-            over = {"claim": watch.claim.storage_id, **outcome, "over": True}
-            write_json(watch.claim.folder / _OUTCOME, over)
+            over = {"ray": trial_id, **outcome, "over": True}
+            write_json(watch.claim.folder / OUTCOME, over)
             self._end(watch, "complete" if outcome.get("ended") else None, None, self._note(watch, outcome))
             if lock is not None:
                 lock.close()
@@ -224,87 +220,3 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         record = watch.end(state, error, seconds)
         if record is not None:
             self._told(record)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """What each of Ray's processes needs to know."""
-
-    sweep: Sweep
-    folder: Path
-    workers: int
-    start: str
-
-
-class _Trial(tune.Trainable):  # type: ignore[misc]
-    """One trial, in a process of Ray's; each new value of the metric is a step. If it is killed, so is the trial."""
-
-    def setup(self, config: dict[str, Any], job: _Job) -> None:
-        """Start it."""
-        os.chdir(job.start)
-        self._metric = job.sweep.metric
-        self._folder = job.folder / f"trial-{config['trial']:04}"
-        while (lock := lock_trial(self._folder, PROCESSES)) is None:  # the end of the attempt before
-            time.sleep(0.1)
-        earlier = _outcome(self._folder, config["claim"])
-        if earlier.get("over"):
-            lock.close()
-            raise RuntimeError(f"{self._folder.name} was given back")
-        self._lock = lock
-        self._outcome = {"claim": config["claim"], "attempts": earlier.get("attempts", 0) + 1, "ended": False}
-        self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
-        self._note()
-        command = trial_command(job.sweep, config["parameters"], job.folder, self._folder.name)
-        group = wandb_variables(job.sweep.name, job.sweep.project, job.sweep.entity)
-        environment = trial_environment(None, job.workers, group)
-        self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)
-        self._follower = LedgerFollower(self._folder, self._metric.name if self._metric else "")
-
-    def step(self) -> dict[str, Any]:
-        """Wait for the next value, or the end."""
-        code = None
-        while True:
-            values = self._follower.values()
-            if self._metric is not None and len(values) > self._values:
-                self._values += 1
-                self._note()
-                return {self._metric.name: values[self._values - 1]}
-            if code is not None:
-                return self._end(code)
-            code = self._process.wait(_POLL_S)
-            if time.monotonic() - self._noted > BEAT_S:
-                self._note()
-
-    def cleanup(self) -> None:
-        """Nothing of the trial outlives this."""
-        self._process.stop()
-        self._note()
-        self._lock.close()
-
-    def _end(self, code: int) -> dict[str, Any]:
-        error = None
-        if code != 0:
-            error = f"exit code {code}: {last_line(self._folder / 'output.log')}"
-        elif self._metric is not None and not self._values:
-            error = f"no {self._metric.name} in the ledger of its run"
-        self._outcome |= {"ended": error is None, "error": error}
-        self._note()
-        if error is not None:
-            self.cleanup()
-            raise RuntimeError(error)
-        last = {} if self._metric is None else {self._metric.name: self._follower.values()[-1]}
-        return last | {"done": True}
-
-    def _note(self) -> None:
-        self._noted = time.monotonic()
-        seconds = round(self._earlier_s + self._noted - self._began, 3)
-        write_json(self._folder / _OUTCOME, self._outcome | {"seconds": seconds})
-
-
-def _outcome(folder: Path, claim: int) -> dict[str, Any]:
-    """What is told of a claim so far: `attempts`, `seconds`, `ended`, `error`, `over`; empty if nothing."""
-    try:
-        told = json.loads((folder / _OUTCOME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return told if told.get("claim") == claim else {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -21,17 +20,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.distributions import choice, dimension, value_of
+from personlab.experiments.sweeps.folder import PROCESSES, keep_parameters, lock_trial
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.storage import open_storage
-from personlab.experiments.sweeps.trial import keep_parameters
 
 BEAT_S = 30.0
 """Seconds between the signs of life of a trial, for sweeps on other machines."""
 LOST_S = 300.0
 """Seconds without a sign of life after which a trial of another machine is taken to be lost."""
-PROCESSES = ".processes.lock"
-"""File that a trial's processes hold where another machine than that of the claim runs them."""
 _HOST = socket.gethostname()
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -270,23 +267,6 @@ class SharedStudy:
         content = self.sweep.content or {}
         keys = ("method", "metric", "early_terminate", "parameters", "program", "command")
         return {"seed": self._seed} | {key: _hash(content.get(key)) for key in keys}
-
-
-def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:
-    """Hold a trial as long as a file in its folder is open, here or in what inherits it; None if somebody else does.
-
-    Args:
-        folder: Of the trial.
-        name: The file: `PROCESSES` where those of a trial do not inherit that of the claim.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / name).open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
 
 
 def _hash(content: Any) -> str:

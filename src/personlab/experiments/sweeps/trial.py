@@ -5,12 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from personlab.errors import InputError
-from personlab.files import write_json
 
 
 def newest_run(folder: Path) -> Path | None:
@@ -29,32 +24,6 @@ def is_finished(folder: Path) -> bool:
         return run is not None and json.loads((run / "run.json").read_text(encoding="utf-8"))["status"] == "finished"
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def keep_parameters(folder: Path, parameters: Mapping[str, Any], sweep: Mapping[str, Any]) -> None:
-    """Write down what a trial is, beside its runs: what lies there must not pass for another trial's.
-
-    Args:
-        folder: Of the trial.
-        parameters: Values by dotted name.
-        sweep: What tells the sweep from others.
-
-    Raises:
-        InputError: If there is something of another sweep, or with other parameters.
-    """
-    path, told = folder / "parameters.json", {"parameters": dict(parameters), "sweep": dict(sweep)}
-    mend = "; give the sweep another name or --runs_root, or remove that folder"
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if newest_run(folder) is not None:
-            raise InputError(f"{folder}: holds runs, and no parameters.json tells of what{mend}") from None
-        write_json(path, told)
-        return
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}){mend}") from error
-    if held != json.loads(json.dumps(told)):
-        raise InputError(f"{path}: is a trial of another sweep or with other parameters{mend}")
 
 
 class LedgerFollower:
