@@ -9,6 +9,7 @@ from typing import Any
 from personlab.errors import InputError
 from personlab.experiments.catalogue import Run
 from personlab.experiments.evidence import network_of, stage_of
+from personlab.experiments.inputs import INITIAL_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ def marks_of(run: Run, spent: Spent, baseline: Run, baseline_spent: Spent) -> li
     ):
         if amount != other:
             marks.append(f"{name} {amount:,}, not {other:,}")
+    weights = [r.section("weights_hash").get(INITIAL_WEIGHTS) for r in (run, baseline)]
+    if weights[0] != weights[1] and run.settings.get(INITIAL_WEIGHTS) == baseline.settings.get(INITIAL_WEIGHTS):
+        marks.append("initial weights of the same name with other content")
     codes = [r.card.get("git") or {} for r in (run, baseline)]
     if codes[0].get("commit") != codes[1].get("commit"):
         marks.append("other code")

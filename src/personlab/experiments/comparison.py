@@ -213,11 +213,11 @@ def _has_scores(run: Run) -> bool:
 
 
 def group_by_setting(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of the same config, code and data that differ in their seeds alone, in the order of the first of each."""
+    """Runs of the same config, code, data and initial weights that differ in their seeds alone, by their first."""
     groups: dict[str, list[Run]] = {}
     for run in runs:
         decided = {key: value for key, value in run.settings.items() if key not in SEEDS}
-        key = [decided, run.card.get("git"), run.card.get("data_hash")]
+        key = [decided, run.card.get("git"), run.card.get("data_hash"), run.section("weights_hash")]
         groups.setdefault(json.dumps(key, sort_keys=True, default=str), []).append(run)
     return list(groups.values())
 

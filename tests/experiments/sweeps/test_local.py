@@ -370,3 +370,33 @@ def test_a_kill_does_not_lose_the_time_that_was_spent(tmp_path: Path, write_swee
     (record,) = study.records()
     assert (record.state, record.seconds > 1) == ("running", True)
     wait_until(lambda: (claim := study.claim()) is not None and claim.seconds >= record.seconds)
+
+
+FAILING = Path(__file__).with_name("failing.py")
+
+
+def test_what_a_failed_attempt_left_is_no_value_of_the_next(tmp_path: Path, write_sweep: Write) -> None:
+    """The first attempt logs bad values and fails; the next takes its time, then logs good ones, or none."""
+    keys = {"program": str(FAILING), "p_pause": {"value": 0.3}}
+    study = sweep(write_sweep(p_x={"values": [0.1, 0.2, 0.9]}, p_bad={"value": 0.9}, **keys), 3, 1, retries=1)
+    assert [(r.state, r.attempts) for r in study.records()] == [("complete", 1), ("complete", 1), ("complete", 2)]
+    assert [r.history for r in study.records()] == [[0.1] * 3, [0.2] * 3, [0.9] * 3]
+    assert study.records()[2].value == 0.9
+    path = write_sweep("silent", p_x={"values": [0.9]}, p_bad={"value": 0.9}, p_silent={"value": 1}, **keys)
+    silent = sweep(path, retries=1)
+    (record,) = silent.records()
+    assert (record.state, record.value, record.history, record.attempts) == ("failed", None, [], 2)
+
+
+def test_a_budget_that_is_spent_starts_nothing(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=2, p_pause={"value": 0.4})
+    budget = Budget(device_hours=0.5 / 3600)
+    spent = sum(r.seconds for r in sweep(path, workers=1, budget=budget).records())
+    assert spent >= 0.5
+    began = len(lines(tmp_path, "start"))
+    again = sweep(path, workers=1, budget=budget)
+    assert len(lines(tmp_path, "start")) == began
+    assert sum(r.seconds for r in again.records()) == spent
+    # Each start of a trial counts, those of earlier starts of the sweep, too.
+    whole = sweep(path, workers=1)
+    assert sum(r.attempts for r in whole.records()) == len(lines(tmp_path, "start")) > 2

@@ -61,8 +61,9 @@ class Trial:
     def devices(self) -> int:
         """Devices that it trains on; the CPU is one."""
         trainer = self.config.get("trainer") or {}
-        counts = [trainer.get(name) for name in ("devices", "num_nodes")]
-        return int(counts[0] if type(counts[0]) is int else 1) * int(counts[1] or 1)
+        devices, nodes = (trainer.get(name) for name in ("devices", "num_nodes"))
+        count = len(devices) if isinstance(devices, list) else int(str(devices)) if str(devices).isdigit() else 1
+        return max(count, 1) * int(nodes or 1)  # "auto" and -1: what there is, which is not known before it runs
 
 
 def make_plan(
@@ -83,11 +84,16 @@ def make_plan(
     hashes: dict[str, dict[str, str]] = {}
     seen: dict[tuple[str, int], str] = {}
     scored_on: str | None = None
+    slugs: list[str] = []
     for cell in study.cells():
         overlays = [level.overlay for level in cell.levels if level.overlay is not None]
         settings = {name: value for level in cell.levels for name, value in level.settings.items()}
+        slug = _slug(cell.name)
+        if slug in slugs:  # 1e-3 and 1e+3, say: trials of one name would share a log, and end each other
+            slug += f"_{len(slugs)}"
+        slugs.append(slug)
         for seed in study.seeds:
-            name = f"{study.name}-{_slug(cell.name)}-seed{seed}"
+            name = f"{study.name}-{slug}-seed{seed}"
             fixed = {
                 "seed_everything": seed, "run.name": name, "run.root": str(root.resolve()),
                 "evaluation.keep_predictions": True,  # which the intervals are made from

@@ -99,7 +99,8 @@ def _build(merged: Mapping[str, Any], network: PersonLab, own_stride: int, usual
     scales, stride = merged.get("scales", []), merged.get("stride", own_stride)
     if not isinstance(flip, bool):
         raise InputError(f"flip is {flip!r}; give true or false")
-    if not isinstance(scales, list) or any(type(s) is not int or s < 2 for s in [*scales, size or 2, stride + 1]):
+    sides = [*scales, 2 if size is None else size] if isinstance(scales, list) else [scales]
+    if any(type(s) is not int or s < 2 for s in sides) or type(stride) is not int or stride < 1:
         raise InputError(f"size {size}, scales {scales}, stride {stride}: give whole numbers of pixels")
     if scales and (size is None or len({size, *scales}) <= len(scales)):
         raise InputError(f"scales {scales} must differ from each other and from size, which must be given")

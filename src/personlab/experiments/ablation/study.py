@@ -185,6 +185,7 @@ def _training(path: Path, raw: dict[str, Any]) -> dict[str, Any]:
 def _decoding(raw: dict[str, Any]) -> dict[str, Any]:
     if raw.get("fields") != "cached" or not isinstance(raw.get("weights"), str):
         raise ValueError("a decoder-only study needs both fields: cached and weights: FILE (or embedded)")
+    _only(_mapping(raw.get("data", {}), "data"), ("root", "annotations"), "the data of a decoder-only study")
     limit = raw.get("max_images")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ValueError(f"max_images is {limit!r}; give a whole number from 1 on, or leave it out")

@@ -22,9 +22,15 @@ def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:
     Args:
         folder: Of the trial.
         name: The file: `PROCESSES` where those of a trial do not inherit that of the claim.
+
+    Raises:
+        InputError: If it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / name).open("a+", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / name).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --runs_root") from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

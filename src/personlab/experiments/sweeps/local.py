@@ -12,7 +12,7 @@ from personlab.experiments.sweeps.budget import Budget, target_reached
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import Claim, SharedStudy
-from personlab.experiments.sweeps.trial import is_finished
+from personlab.experiments.sweeps.trial import is_finished, states_of
 from personlab.experiments.sweeps.watch import Watch
 from personlab.experiments.trials.process import GRACE_S, TrialProcess, last_line, trial_environment, wandb_variables
 
@@ -52,6 +52,7 @@ class LocalSweep:
             KeyboardInterrupt: After all processes are gone, if it was interrupted.
         """
         self._started = time.monotonic()
+        self._check_budget()  # it may be spent already
         with ThreadPoolExecutor(len(self._devices), thread_name_prefix="trial") as pool:
             workers = [pool.submit(self._work, devices) for devices in self._devices]
             try:
@@ -92,8 +93,7 @@ class LocalSweep:
         state: State | None = None
         error = None
         for attempt in range(1, self._retries + 2):
-            self._study.told(claim, attempts=attempt)
-            state, error = self._attempt(watch, devices, began)
+            state, error = self._attempt(watch, attempt, devices, began)
             if state != "failed":
                 break
             logger.warning("trial %d: attempt %d failed: %s", claim.trial, attempt, error)
@@ -102,11 +102,14 @@ class LocalSweep:
         if record is not None:
             self._told(record)
 
-    def _attempt(self, watch: Watch, devices: str | None, began: float) -> tuple[State | None, str | None]:
+    def _attempt(
+        self, watch: Watch, attempt: int, devices: str | None, began: float
+    ) -> tuple[State | None, str | None]:
         """Start a trial once.
 
         Args:
             watch: Of the trial.
+            attempt: Which attempt of this start it is, from 1.
             devices: Its `CUDA_VISIBLE_DEVICES`.
             began: When its first attempt of this start did, by the monotonic clock.
 
@@ -117,6 +120,7 @@ class LocalSweep:
         log, metric = claim.folder / "output.log", sweep.metric
         if is_finished(claim.folder) and not watch.lacks_the_metric:
             return "complete", None  # the sweep was killed after its end, before that was noted
+        watch.begin(attempt, states_of(claim.folder))
         command = trial_command(sweep, claim.parameters, self._study.folder, claim.folder.name)
         group = wandb_variables(sweep.name, sweep.project, sweep.entity)
         environment = trial_environment(devices, len(self._devices), group)

@@ -201,6 +201,11 @@ def _numeric(name: str, kind: str, numbers: Mapping[str, float], where: str) -> 
     if "normal" in kind:
         if numbers.get("sigma", 1) < 0:
             raise InputError(f"{where}.sigma: must be at least 0, got {numbers['sigma']}")
+        furthest = abs(numbers.get("mu", 0.0)) + 7 * numbers.get("sigma", 1.0)  # draws go to 6 sigma
+        if furthest > (700 if "log" in kind else 1e300):
+            raise InputError(f"{where}: mu and sigma give numbers that are too large; lower them")
+        if q is not None and (math.exp(furthest) if "log" in kind else furthest) / q > 1e300:
+            raise InputError(f"{where}.q: {q} is too small a step for these numbers")
         return Parameter(name, kind, mu=numbers.get("mu", 0.0), sigma=numbers.get("sigma", 1.0), q=q)
     low, high = numbers["min"], numbers["max"]
     if low > high:

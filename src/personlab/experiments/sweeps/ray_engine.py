@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -79,11 +81,14 @@ class RaySweep:
         os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # which cannot be silenced
         logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # a trial's error is told in our table
         os.environ |= _FOR_WORKERS
+        ours = signal.getsignal(signal.SIGTERM)
         if "RAY_ADDRESS" in os.environ:
             ray.init(address="auto", log_to_driver=False, runtime_env={"env_vars": _FOR_WORKERS})
         else:
             cores = max(self._workers, os.cpu_count() or 1)
             ray.init(num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, ours)  # Ray's own aborts without a word
         try:
             self._keeper.begin()
             self._tuner().fit()
@@ -119,6 +124,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         self._study, self._budget, self._told = study, budget, told
         self._watched: dict[str, Watch] = {}
         self._pruned: set[str] = set()
+        self._attempts: dict[int, int] = {}
         self._started = self._looked = time.monotonic()
         self.reason: str | None = None
 
@@ -211,8 +217,10 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
     def _note(self, watch: Watch, outcome: dict[str, Any]) -> float:
         """Tell the study what a trial came to; returns the seconds that this start of it took."""
         seconds = float(outcome.get("seconds", 0.0))
-        if "attempts" in outcome:
-            self._study.told(watch.claim, attempts=outcome["attempts"])
+        attempt = outcome.get("attempts", 0)
+        if attempt > self._attempts.get(watch.claim.trial, 0):
+            self._attempts[watch.claim.trial] = attempt
+            watch.begin(attempt, outcome["before"])
         watch.note(seconds)
         return seconds
 

@@ -15,7 +15,7 @@ from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.folder import PROCESSES, lock_trial
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.study import BEAT_S
-from personlab.experiments.sweeps.trial import LedgerFollower
+from personlab.experiments.sweeps.trial import LedgerFollower, states_of
 from personlab.experiments.trials.process import TrialProcess, last_line, trial_environment, wandb_variables
 from personlab.files import write_json
 
@@ -44,19 +44,20 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]
         self._folder = job.folder / f"trial-{config['trial']:04}"
         while (lock := lock_trial(self._folder, PROCESSES)) is None:  # the end of the attempt before
             time.sleep(0.1)
-        earlier = outcome_of(self._folder, self.trial_id)
+        earlier, before = outcome_of(self._folder, self.trial_id), states_of(self._folder)
         if earlier.get("over"):
             lock.close()
             raise RuntimeError(f"{self._folder.name} was given back")
         self._lock = lock
-        self._outcome = {"ray": self.trial_id, "attempts": earlier.get("attempts", 0) + 1, "ended": False}
+        attempt = earlier.get("attempts", 0) + 1
+        self._outcome = {"ray": self.trial_id, "attempts": attempt, "before": before, "ended": False}
         self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
         self._note()
         command = trial_command(job.sweep, config["parameters"], job.folder, self._folder.name)
         group = wandb_variables(job.sweep.name, job.sweep.project, job.sweep.entity)
         environment = trial_environment(None, job.workers, group)
         self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)
-        self._follower = LedgerFollower(self._folder, self._metric.name if self._metric else "")
+        self._follower = LedgerFollower(self._folder, self._metric.name if self._metric else "", before)
 
     def step(self) -> dict[str, Any]:
         """Wait for the next value, or the end."""
@@ -100,7 +101,7 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]
 
 
 def outcome_of(folder: Path, trial_id: str) -> dict[str, Any]:
-    """What is told of a trial so far: `attempts`, `seconds`, `ended`, `error`, `over`; empty if nothing.
+    """What is told of a trial so far: `attempts`, `before`, `seconds`, `ended`, `error`, `over`; empty if nothing.
 
     Args:
         folder: Of the trial.

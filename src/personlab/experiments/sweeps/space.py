@@ -134,8 +134,8 @@ def read_sweep(path: str | Path) -> Sweep:
         raise InputError(f"{path}: run_cap: expected a whole number of at least 1, got {run_cap!r}")
     texts = {key: _text(path, content, key) for key in ("name", "description", "project", "entity")}
     name = texts["name"] or path.stem
-    if Path(name).name != name or name in (".", ".."):
-        raise InputError(f"{path}: name: {name!r} is not that of one folder; leave out slashes")
+    if Path(name).name != name or name in (".", "..") or not name.isprintable():
+        raise InputError(f"{path}: name: {name!r} is not that of one folder; leave out slashes and line breaks")
     return Sweep(
         path, name, method, command, program, parameters, metric, hyperband, run_cap, texts["description"] or "",
         texts["project"], texts["entity"], content,
@@ -199,8 +199,8 @@ def _hyperband(path: Path, value: Any) -> Hyperband | None:
         if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
             raise InputError(f"{path}: early_terminate.{key}: expected a whole number of at least 1, got {given!r}")
     eta, strict = section.get("eta", 3), section.get("strict", False)
-    if isinstance(eta, bool) or not isinstance(eta, int | float) or not 1 < eta < math.inf:
-        raise InputError(f"{path}: early_terminate.eta: expected a number above 1, got {eta!r}")
+    if isinstance(eta, bool) or not isinstance(eta, int | float) or not 1 < eta <= 1000:
+        raise InputError(f"{path}: early_terminate.eta: expected a number above 1 and up to 1000, got {eta!r}")
     if not isinstance(strict, bool):
         raise InputError(f"{path}: early_terminate.strict: expected true or false, got {strict!r}")
     if "max_iter" in section:

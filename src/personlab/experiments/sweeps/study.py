@@ -49,6 +49,8 @@ class Claim:
     lock: IO[str]
     seconds: float = 0.0
     """That earlier starts of it took."""
+    attempts: int = 0
+    """How often they started it."""
 
 
 class SharedStudy:
@@ -77,9 +79,15 @@ class SharedStudy:
         self.storage = open_storage(storage, folder)
         maximize = sweep.metric is not None and sweep.metric.maximize
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
-        study = optuna.create_study(
-            study_name=sweep.name, storage=self.storage, direction=self._direction, load_if_exists=True
-        )
+        try:
+            study = optuna.create_study(
+                study_name=sweep.name, storage=self.storage, direction=self._direction, load_if_exists=True
+            )
+        except (ValueError, KeyError, TypeError) as error:  # of the reader of journals
+            raise InputError(
+                f"{folder / 'study.journal'}: is damaged ({str(error)[:80]}); move it away: trials that have ended are "
+                "known by their folders"
+            ) from error
         self._id = self.storage.get_study_id_from_name(sweep.name)
         asked = self._fingerprint()
         held = study.user_attrs.get("sweep")
@@ -186,14 +194,15 @@ class SharedStudy:
             params = self._suggested(number, storage_id, dimensions)
         parameters = {p.name: value_of(p, params, self.sweep.method) for p in self.sweep.parameters}
         # Each that was given up has the time of those before it in its own.
-        earlier = (_record(trial).seconds for trial in self._all() if trial.user_attrs["trial"] == number)
-        claim = Claim(number, storage_id, parameters, self._place(number), lock, max(earlier, default=0.0))
+        earlier = [_record(trial) for trial in self._all() if trial.user_attrs["trial"] == number]
+        seconds, attempts = max(r.seconds for r in earlier), max(r.attempts for r in earlier)
+        claim = Claim(number, storage_id, parameters, self._place(number), lock, seconds, attempts)
         try:
             keep_parameters(claim.folder, parameters, self._fingerprint())
         except InputError:
             self.release(claim)
             raise
-        self.told(claim, parameters=parameters, seconds=claim.seconds)
+        self.told(claim, parameters=parameters, seconds=seconds, attempts=attempts)
         return claim
 
     def _drawn(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
@@ -279,7 +288,7 @@ def _chosen(trial: FrozenTrial) -> int:
 
 def _record(trial: FrozenTrial) -> Record:
     about = trial.user_attrs
-    history = [trial.intermediate_values[n] for n in sorted(trial.intermediate_values)]
+    history = [trial.intermediate_values[n] for n in sorted(trial.intermediate_values)][: about.get("values")]
     return Record(
         about["trial"], _STATES[trial.state], about.get("parameters", {}), about.get("value"), history,
         about.get("run_directory"), about.get("seconds", 0.0), about.get("attempts", 0), about.get("error"),

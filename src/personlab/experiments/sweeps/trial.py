@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -26,19 +27,40 @@ def is_finished(folder: Path) -> bool:
         return False
 
 
+def states_of(folder: Path) -> dict[str, int]:
+    """When each run in a trial's folder was last written to, by the run's name, in nanoseconds."""
+    return {path.parent.name: _state(path.parent) for path in folder.glob("*/metrics.jsonl")}
+
+
+def _state(run: Path) -> int:
+    """When a run was last written to; its card is, too, where it goes on and has nothing left to log."""
+    times = [0]
+    for name in ("metrics.jsonl", "run.json"):
+        with contextlib.suppress(OSError):
+            times.append((run / name).stat().st_mtime_ns)
+    return max(times)
+
+
 class LedgerFollower:
     """Reads one metric out of a trial's ledger as it grows."""
 
-    def __init__(self, folder: Path, metric: str) -> None:
-        """Follow the newest run of a trial's folder."""
-        self._folder, self._metric = folder, metric
+    def __init__(self, folder: Path, metric: str, before: Mapping[str, int] | None = None) -> None:
+        """Follow the newest run of a trial's folder.
+
+        Args:
+            folder: Of the trial.
+            metric: Its name.
+            before: Runs as they were when this attempt began, see `states_of`: what an earlier one left there and
+                nothing has touched since is none of its values.
+        """
+        self._folder, self._metric, self._before = folder, metric, dict(before or {})
         self._seen: tuple[Path, int, int] | None = None
         self._values: list[float] = []
 
     def values(self) -> list[float]:
         """All values so far, in the order in which they were logged; those that are not finite are left out."""
         run = newest_run(self._folder)
-        if run is None:
+        if run is None or self._before.get(run.name) == _state(run):
             return []
         ledger = run / "metrics.jsonl"
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from personlab.experiments.sweeps.pruning import should_stop
 from personlab.experiments.sweeps.records import Record, State
@@ -20,6 +21,17 @@ class Watch:
         self._follower = LedgerFollower(claim.folder, self._metric.name if self._metric else "")
         self._told, self._beaten = 0, 0.0
 
+    def begin(self, attempt: int, before: Mapping[str, int]) -> None:
+        """Tell that it is started.
+
+        Args:
+            attempt: How often this start of the sweep has started it, with this time.
+            before: Runs as they were then, see `states_of`.
+        """
+        self._follower = LedgerFollower(self.claim.folder, self._metric.name if self._metric else "", before)
+        self._told = 0
+        self._study.told(self.claim, attempts=self.claim.attempts + attempt, values=0)
+
     @property
     def lacks_the_metric(self) -> bool:
         """Whether the sweep looks at a metric that the trial has no value of."""
@@ -34,6 +46,8 @@ class Watch:
         values = self._follower.values()
         for count, value in enumerate(values[self._told :], start=self._told + 1):
             self._study.report(self.claim, count, value)
+        if len(values) > self._told:
+            self._study.told(self.claim, values=len(values))
         if len(values) > self._told or time.monotonic() - self._beaten > BEAT_S:
             self._told, self._beaten = max(self._told, len(values)), time.monotonic()
             self._study.beat(self.claim, seconds)
