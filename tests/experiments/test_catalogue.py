@@ -135,7 +135,9 @@ def test_broken_runs_are_listed_with_what_is_wrong(tmp_path):
     lost = {"no card", "cut card", "no mapping", "deep", "bytes", "folder", "strange", "empty", "begun"}
     assert {name for name, run in runs.items() if run.status == "broken"} - {"loop"} == lost
     faults = {name: " ".join(run.faults) for name, run in runs.items()}
-    assert faults["0"] == faults["cut ledger"] == faults["strange scores"] == ""
+    assert faults["0"] == faults["cut ledger"] == ""
+    assert "keypoints is '3'" in faults["strange scores"]
+    assert "segmentation.AP is 'x'" in faults["strange scores"]
     assert "run.json: is missing" in faults["no card"]
     assert "run.json: is cut or damaged" in faults["cut card"]
     assert "config.yaml: is missing" in faults["no config"]

@@ -100,6 +100,49 @@ def test_settings_whose_runs_have_one_name_are_told_apart(tmp_path: Path, people
     assert [setting.label for setting in compared(paths).settings] == ["same (00)", "same (90)"]
 
 
+def test_runs_from_other_initial_weights_are_no_repeats(tmp_path: Path, people: Path) -> None:
+    """One name, two contents: the files are told by their hashes."""
+    named = {"model.initial_weights": "pretrained.safetensors"}
+    hashes = [{"weights_hash": {"model.initial_weights": content}} for content in ("a" * 64, "b" * 64)]
+    paths = [make_run(tmp_path, people, f"r{n}", seed=n, settings=named, card=hashes[n // 2]) for n in range(4)]
+    told = compared(paths)
+    assert [row.setting for row in told.rows] == [0, 0, 1, 1]
+    assert "initial weights of the same name with other content" in told.rows[2].marks
+    assert not any("initial weights" in mark for mark in told.rows[1].marks)
+
+
+@pytest.mark.parametrize("of_baseline", [False, True])
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("run.json", {"git": "x"}), ("run.json", {"seed": "x"}), ("run.json", {"resumed": [1]}),
+        ("run.json", {"resumed": None}), ("evaluation.json", {"segmentation": "x"}),
+        ("evaluation.json", {"segmentation": {"AP": "x"}}), ("evaluation.json", {"seconds": {"network": "x"}}),
+    ],
+)  # fmt: skip
+def test_parts_of_another_shape_are_taken_out_and_told(
+    tmp_path: Path, people: Path, of_baseline: bool, file: str, damage: dict[str, Any]
+) -> None:
+    paths = [make_run(tmp_path, people, name) for name in "ab"]
+    damaged = paths[not of_baseline]
+    change(damaged / file, **damage)
+    assert len(compared(paths).rows) == 2
+    faults = read_run(damaged).faults
+    assert faults == () or next(iter(damage)) in faults[0]
+    assert bool(faults) == ("resumed" not in damage)
+
+
+def test_a_config_that_names_no_data_is_told(tmp_path: Path, people: Path) -> None:
+    paths = [make_run(tmp_path, people, name) for name in "ab"]
+    (paths[0] / "config.yaml").write_text("model: {}\n")
+    with pytest.raises(InputError, match=r"config.yaml: has no data.root"):
+        compared(paths)
+    (paths[0] / "config.yaml").unlink()
+    runs = [read_run(path) for path in paths]
+    with pytest.raises(InputError, match=r"config.yaml: is missing; so nothing can be compared with it"):
+        compare_runs(runs, runs[0], lambda _: None)
+
+
 def test_a_verdict_of_images_or_of_seeds_alone_says_so(tmp_path: Path, people: Path) -> None:
     lr = {"model.optimizer.init_args.lr": 0.5}
     paths = [make_run(tmp_path, people, f"base{s}", skill=0.4, seed=s) for s in (0, 1, 2)]

@@ -12,7 +12,7 @@ from rich.table import Table
 from personlab.cli.options import make_parser, progress_bar, write_result
 from personlab.errors import InputError
 from personlab.experiments.catalogue import Run, find_runs, read_run
-from personlab.experiments.comparison import Comparison, Row, compare_runs
+from personlab.experiments.comparison import Comparison, Row, compare_runs, has_scores
 from personlab.experiments.evidence import Evidence, Judge, predictions_of
 from personlab.experiments.report import to_latex, to_markdown, write_report
 from personlab.experiments.report.gallery import MOST, Gallery, make_gallery
@@ -86,7 +86,7 @@ def _baseline(runs: list[Run], wanted: str | None) -> Run:
         InputError: If it cannot be found, or none has scores.
     """
     if wanted is None:
-        first = next((one for one in runs if one.evaluation is not None and one.card), None)
+        first = next((one for one in runs if has_scores(one)), None)
         if first is None:
             raise InputError(f"{runs[0].path}: neither it nor another of the runs has scores; evaluate one at least")
         return first

@@ -19,6 +19,13 @@ from personlab.experiments.settings import read_yaml
 __all__ = ["COMMANDS", "STATUSES", "Axis", "Run", "find_runs", "read_run"]
 _MARKS = (("run.json",), ("config.yaml", "metrics.jsonl"), ("config.yaml", LOCK), ("checkpoints", "predictions"))
 """Files by which a run directory is known: it has all of one line."""
+_SHAPES: dict[str, dict[str, type]] = {
+    "run.json": dict.fromkeys(("git", "data_hash", "weights_hash", "versions", "batch"), dict)
+    | {"seed": int, "resumed": list},
+    "config.yaml": dict.fromkeys(("data", "model", "trainer"), dict),
+    "evaluation.json": dict.fromkeys(("keypoints", "segmentation", "seconds"), dict) | {"images": int, "step": int},
+}
+"""What parts of a run's files must be, where they are there."""
 _DEPTH = 4
 """Folders below a root in which runs are looked for: a run lies two below its own root."""
 
@@ -120,10 +127,36 @@ def _read(folder: Path) -> Run:
     config = read_mapping(directory.config, faults)
     path = directory.path / "evaluation.json"
     evaluation = read_mapping(path, faults) if os.path.isfile(path) else None
+    for name, content in (("run.json", card), ("config.yaml", config), ("evaluation.json", evaluation or {})):
+        faults += _shaped(content, name)
     status = card.get("status")
     if card and status not in (*ENDS, "running"):
         faults.append(f"run.json: the status {str(status)[:40]!r} is unknown")
     return Run(directory, card, config, evaluation or None, tuple(faults))
+
+
+def _shaped(content: dict[str, Any], file: str) -> list[str]:
+    """Take out what has another shape than a run's files have, so that nobody who reads them stumbles over it.
+
+    Args:
+        content: Of the file; changed in place.
+        file: Its name.
+
+    Returns:
+        What was taken out.
+    """
+    faults = []
+    for name, kind in _SHAPES[file].items():
+        value = content.get(name)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            faults.append(f"{file}: {name} is {str(value)[:40]!r}, which means nothing")
+            del content[name]
+        elif isinstance(value, dict) and file == "evaluation.json":
+            texts = [key for key, figure in value.items() if isinstance(figure, str)]
+            faults += [f"{file}: {name}.{key} is {value.pop(key)[:40]!r}, which is no number" for key in texts]
+    if content.get("resumed"):
+        content["resumed"] = [part for part in content["resumed"] if isinstance(part, dict)]
+    return faults
 
 
 def read_mapping(path: Path, faults: list[str]) -> dict[str, Any]:

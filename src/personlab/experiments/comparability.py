@@ -69,7 +69,7 @@ def marks_of(run: Run, spent: Spent, baseline: Run, baseline_spent: Spent) -> li
     hashes = [(r.card.get("data_hash") or {}).get("train") for r in (run, baseline)]
     if None not in hashes and hashes[0] != hashes[1]:
         marks.append("trained on other data")
-    if any(again.get("data_hash") not in (None, run.card.get("data_hash")) for again in run.card.get("resumed", [])):
+    if any(again.get("data_hash") not in (None, run.card.get("data_hash")) for again in run.resumed):
         marks.append("data changed when it was resumed")
     for name, amount, other in (
         ("steps", spent.steps, baseline_spent.steps),

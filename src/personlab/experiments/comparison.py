@@ -173,7 +173,9 @@ def compare_runs(
     """
     if baseline.evaluation is None:
         raise InputError(f"{baseline.path}: has no evaluation.json, so nothing can be compared with it; evaluate it")
-    scored = [baseline, *(run for run in runs if run is not baseline and _has_scores(run))]
+    if not has_scores(baseline):
+        raise InputError(f"{baseline.path}: {'; '.join(baseline.faults)}; so nothing can be compared with it")
+    scored = [baseline, *(run for run in runs if run is not baseline and has_scores(run))]
     refuse_unlike(scored)
     groups = group_by_setting(scored)
     scored = [run for group in groups for run in group]  # runs of a setting stand together, the baseline's first
@@ -201,13 +203,13 @@ def compare_runs(
     members = [[row for row in rows if row.setting == n] for n in range(len(groups))]
     named = zip(setting_labels(groups), members, strict=True)
     settings = [_setting(label, some, rows, evidence) for label, some in named]
-    unscored = tuple((run, Spent.by(run)) for run in runs if run is not baseline and not _has_scores(run))
+    unscored = tuple((run, Spent.by(run)) for run in runs if run is not baseline and not has_scores(run))
     lacking = [label for label in labels if label not in evidence]
     told = [f"No predictions kept, so no intervals over images: {', '.join(lacking)}."] if lacking and evidence else []
     return Comparison(tuple(rows), tuple(settings), unscored, evidence, (*notes, *told))
 
 
-def _has_scores(run: Run) -> bool:
+def has_scores(run: Run) -> bool:
     """Whether it can be compared: of scores without a run card or a config nobody knows what they are of."""
     return run.evaluation is not None and bool(run.card) and bool(run.config)
 

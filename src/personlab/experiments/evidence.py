@@ -88,7 +88,9 @@ class Judge:
         Raises:
             InputError: If the annotations are missing or cannot be read.
         """
-        data, stage = run.config["data"], stage_of(run)
+        data, stage = run.config.get("data") or {}, stage_of(run)
+        if missing := [name for name in ("root", "val_split", "annotations") if not isinstance(data.get(name), str)]:
+            raise InputError(f"{run.path / 'config.yaml'}: has no data.{missing[0]}; is it a run of `personlab fit`?")
         split = data["val_split"] if stage == "val" else data.get("test_split") or data["val_split"]
         own = run.place(data["root"])
         # Where it was started there may be nothing any more: the same folders may lie below the working directory.
@@ -98,7 +100,7 @@ class Judge:
         annotations = read_annotations(path, skeleton, require_keypoints=False)
         predictions = predictions_of(run)
         told = read_image_set(predictions, read_results(predictions)) if predictions else None
-        number = run.evaluation["images"] if run.evaluation else 0
+        number = (run.evaluation or {}).get("images")
         first = tuple(annotations.image_ids[: data.get("val_images")][:number].tolist())
         return cls(
             json.loads(path.read_text(encoding="utf-8")),

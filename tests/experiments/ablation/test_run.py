@@ -237,6 +237,17 @@ def test_a_killed_study_goes_on_with_what_is_missing(place) -> None:
     }  # fmt: skip
 
 
+def test_levels_whose_names_differ_in_signs_alone_have_runs_and_logs_of_their_own(place) -> None:
+    plan = place.plan({"<1": {"model.shift": 1}, ">1": {"model.shift": 2}}, seeds=[0])
+    assert [trial.name for trial in plan] == [
+        "fake-baseline-seed0", "fake-level_1-seed0", "fake-level_1_2-seed0",
+    ]  # fmt: skip
+    counts = {"auto": 1, -1: 1, 3: 3, "2": 2}
+    found = {n: place.plan(SHIFTED, [0], **{"trainer.devices": n, "trainer.num_nodes": 2})[0].devices for n in counts}
+    assert found == {n: 2 * count for n, count in counts.items()}
+    assert place.plan(SHIFTED, [0], **{"trainer.devices": [4, 7]})[0].devices == 2
+
+
 def test_levels_that_come_to_the_same_are_refused(place) -> None:
     with pytest.raises(InputError, match="'level: none' is the same as 'baseline'"):
         place.plan({"none": {"model.shift": 0}})

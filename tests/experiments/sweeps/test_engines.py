@@ -92,16 +92,16 @@ def test_ray_tries_again_and_stops_bad_trials_early(tmp_path: Path, write_sweep:
 
 
 @needs_ray
-@pytest.mark.parametrize("way", ["budget", "kill", "interrupt"])
+@pytest.mark.parametrize("way", ["budget", "kill", "interrupt", "terminate"])
 def test_ray_goes_on_with_what_is_missing(tmp_path: Path, write_sweep: Write, way: str) -> None:
     path = write_sweep(values=4, p_steps={"value": 4}, p_pause={"value": 5.0 if way == "kill" else 1.5})
     limited = ["--max_device_hours", str(16 / 3600)] if way == "budget" else []
     first = start_command(ray_command(path, *limited), tmp_path)
     if way != "budget":
         wait_until(lambda: len(lines(tmp_path, "done")) >= 1 and len(lines(tmp_path, "start")) >= 3, 300)
-        first.send_signal(signal.SIGKILL if way == "kill" else signal.SIGINT)
+        first.send_signal({"kill": signal.SIGKILL, "interrupt": signal.SIGINT, "terminate": signal.SIGTERM}[way])
     output = first.communicate(timeout=300)[0]
-    assert first.returncode == {"budget": 1, "kill": -9, "interrupt": 130}[way], output
+    assert first.returncode == {"budget": 1, "kill": -9}.get(way, 130), output
     pids = [int(pid) for *_, pid in lines(tmp_path, "start")]
     if way == "kill":  # Ray's own processes notice after a while
         wait_until(lambda: not any(is_alive(pid) for pid in pids))

@@ -240,6 +240,21 @@ def test_a_journal_cut_short_is_mended(tmp_path: Path, write_sweep: Write) -> No
     assert [r.state for r in sweep(path).records()] == ["complete", "complete"]
 
 
+def test_a_damaged_journal_and_a_folder_that_is_a_file_are_one_line(
+    tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sweep", str(write_sweep(values=1)), "--runs_root", str(tmp_path / "runs")]
+    folder = tmp_path / "runs/sweeps/quick"
+    folder.mkdir(parents=True)
+    (folder / "study.journal").write_text("garbage\n")
+    assert main(words) == 2
+    assert "study.journal: is damaged" in capsys.readouterr().err
+    (folder / "study.journal").unlink()
+    (folder / "trial-0000").touch()
+    assert main(words) == 2
+    assert "trial-0000: cannot be written (File exists)" in capsys.readouterr().err
+
+
 def test_a_trial_of_another_folder_on_this_machine_is_not_taken(tmp_path: Path, write_sweep: Write) -> None:
     read = read_sweep(write_sweep(values=2))
     storage = f"sqlite:///{tmp_path}/study.db"

@@ -89,7 +89,7 @@ def make_plan(
         overlays = [level.overlay for level in cell.levels if level.overlay is not None]
         settings = {name: value for level in cell.levels for name, value in level.settings.items()}
         slug = _slug(cell.name)
-        if slug in slugs:  # 1e-3 and 1e+3, say: trials of one name would share a log, and end each other
+        if slug in slugs:  # "<1" and ">1", say: trials of one name would share a log, and end each other
             slug += f"_{len(slugs)}"
         slugs.append(slug)
         for seed in study.seeds:
