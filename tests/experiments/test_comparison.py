@@ -109,6 +109,8 @@ def test_runs_from_other_initial_weights_are_no_repeats(tmp_path: Path, people: 
     assert [row.setting for row in told.rows] == [0, 0, 1, 1]
     assert "initial weights of the same name with other content" in told.rows[2].marks
     assert not any("initial weights" in mark for mark in told.rows[1].marks)
+    paths[2:] = [make_run(tmp_path, people, f"unknown{n}", seed=n, settings=named) for n in (2, 3)]
+    assert not any("initial weights" in mark for row in compared(paths).rows for mark in row.marks)
 
 
 @pytest.mark.parametrize("of_baseline", [False, True])

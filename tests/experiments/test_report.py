@@ -198,6 +198,8 @@ def test_importance_is_the_share_of_variance() -> None:
     assert np.mean([found[0].chance <= LIKELY for found in chance if found]) < 0.1, "rarely taken for more than chance"
     assert found[0].chance == pytest.approx(1 / (1 + SHUFFLES))
     assert found[1].chance < LIKELY
+    few = [importances([{"a": n % 4} for n in range(8)], scores, ["a"]) for scores in generator.normal(size=(4000, 8))]
+    assert np.mean([found[0].share for found in few]) == pytest.approx(0.17, abs=0.015)  # docs/compare.md says so
     assert importances([{"a": n} for n in range(8)], [0.5] * 8, ["a"]) == []
     many = importances([{"a": n} for n in range(40)], [float(n) for n in range(40)], ["a"])
     assert many[0].groups == 4

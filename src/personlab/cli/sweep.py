@@ -28,6 +28,7 @@ logger = logging.getLogger("personlab")
 SWEEPS = "sweeps"
 """Folder of all sweeps, below that of all runs."""
 _USUAL = {"runs_root": "runs", "retries": 1, "seed": 0}
+"""Values of options that are not given; --engine wandb must know whether they are."""
 
 
 def run(words: list[str]) -> int:

@@ -78,7 +78,8 @@ def marks_of(run: Run, spent: Spent, baseline: Run, baseline_spent: Spent) -> li
         if amount != other:
             marks.append(f"{name} {amount:,}, not {other:,}")
     weights = [r.section("weights_hash").get(INITIAL_WEIGHTS) for r in (run, baseline)]
-    if weights[0] != weights[1] and run.settings.get(INITIAL_WEIGHTS) == baseline.settings.get(INITIAL_WEIGHTS):
+    names = [r.settings.get(INITIAL_WEIGHTS) for r in (run, baseline)]
+    if None not in weights and weights[0] != weights[1] and names[0] == names[1]:
         marks.append("initial weights of the same name with other content")
     codes = [r.card.get("git") or {} for r in (run, baseline)]
     if codes[0].get("commit") != codes[1].get("commit"):

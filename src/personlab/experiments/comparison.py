@@ -215,7 +215,10 @@ def has_scores(run: Run) -> bool:
 
 
 def group_by_setting(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs of the same config, code, data and initial weights that differ in their seeds alone, by their first."""
+    """Runs of the same config, code, data and initial weights that differ in their seeds alone.
+
+    In the order of the first of each.
+    """
     groups: dict[str, list[Run]] = {}
     for run in runs:
         decided = {key: value for key, value in run.settings.items() if key not in SEEDS}

@@ -11,6 +11,7 @@ import yaml
 
 _DECIDES_NOTHING = (
     "base", "resume", "weights_only", "run", "recovery", "contact_sheet", "evaluation.keep_predictions",
+    "evaluation.max_unreadable_share",
     "data.root", "data.workers", "data.loader_timeout_s", "data.check",
     "trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy", "trainer.logger",
     "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.default_root_dir",

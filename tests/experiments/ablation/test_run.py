@@ -140,7 +140,10 @@ def test_finished_runs_are_taken_wherever_they_lie_and_by_config_alone(place) ->
     assert left == [], "where a run works is no part of its result"
     _, left = place.runner().sort(place.plan(more, seeds=[0], **{"trainer.devices": 4}))
     assert len(left) == 3, "where nothing else says how many images a step has, the devices do"
-    assert place.plan({"half": {"trainer.precision": "bf16-mixed"}}), "precision decides, too"
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"trainer.precision": "bf16-mixed"}))
+    assert len(left) == 3, "precision decides, too"
+    _, left = place.runner().sort(place.plan(more, seeds=[0], **{"evaluation.max_unreadable_share": 0.5}))
+    assert left == [], "of a run that is finished, how much damage it would have borne is not"
     deep = place.runs / "sweeps" / "s" / "trial-0000"
     deep.parent.mkdir(parents=True)
     (place.runs / "renamed").rename(deep)
@@ -242,6 +245,8 @@ def test_levels_whose_names_differ_in_signs_alone_have_runs_and_logs_of_their_ow
     assert [trial.name for trial in plan] == [
         "fake-baseline-seed0", "fake-level_1-seed0", "fake-level_1_2-seed0",
     ]  # fmt: skip
+    many = place.plan({name: {"model.shift": n} for n, name in enumerate(("<1", "1_3", ">1"), 1)}, seeds=[0])
+    assert len({trial.name for trial in many}) == 4
     counts = {"auto": 1, -1: 1, 3: 3, "2": 2}
     found = {n: place.plan(SHIFTED, [0], **{"trainer.devices": n, "trainer.num_nodes": 2})[0].devices for n in counts}
     assert found == {n: 2 * count for n, count in counts.items()}

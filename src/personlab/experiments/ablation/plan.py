@@ -17,9 +17,6 @@ from personlab.experiments.evidence import predictions_of
 from personlab.experiments.settings import settings_of
 from personlab.files import sha256
 
-_TELLS_NOTHING = ("verbose", "evaluation.max_unreadable_share")
-"""Options that `settings_of` keeps, and that no result depends on."""
-
 
 class Resolved(Protocol):
     """A resolved config as YAML and as values."""
@@ -89,7 +86,7 @@ def make_plan(
         overlays = [level.overlay for level in cell.levels if level.overlay is not None]
         settings = {name: value for level in cell.levels for name, value in level.settings.items()}
         slug = _slug(cell.name)
-        if slug in slugs:  # "<1" and ">1", say: trials of one name would share a log, and end each other
+        while slug in slugs:  # "<1" and ">1", say: trials of one name would share a log, and end each other
             slug += f"_{len(slugs)}"
         slugs.append(slug)
         for seed in study.seeds:
@@ -129,7 +126,7 @@ def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
         config: The resolved config of a run.
         data_hash: Content hash of each part of the data.
     """
-    decide = {name: value for name, value in settings_of(config).items() if name not in _TELLS_NOTHING}
+    decide = settings_of(config)
     weights = decide.get("model.initial_weights")
     if isinstance(weights, str) and Path(weights).is_file():
         decide["model.initial_weights"] = sha256(weights)

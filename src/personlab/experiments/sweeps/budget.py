@@ -1,12 +1,8 @@
-"""When a sweep stops: what it may take, and what it is to reach."""
+"""What a sweep may take."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-
-from personlab.experiments.sweeps.records import Record
-from personlab.experiments.sweeps.space import Metric
 
 
 @dataclass(frozen=True)
@@ -40,10 +36,3 @@ class Budget:
         if self.device_hours is not None and trial_seconds * self.devices_per_trial >= self.device_hours * 3600:
             return f"{self.device_hours:g} device-hours"
         return None
-
-
-def target_reached(metric: Metric | None, records: Iterable[Record]) -> bool:
-    """Whether a trial is as good as a sweep asks for, after which no new one begins."""
-    if metric is None or metric.target is None:
-        return False
-    return any(r.value is not None and metric.reached(r.value) for r in records)

@@ -13,7 +13,7 @@ from personlab.experiments.sweeps.trial import newest_run
 from personlab.files import write_json
 
 PROCESSES = ".processes.lock"
-"""File that a trial's processes hold where another machine than that of the claim runs them."""
+"""File that a trial's processes hold where they do not inherit the claim's: those of Ray, here or elsewhere."""
 
 
 def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from personlab.experiments.sweeps.budget import Budget, target_reached
+from personlab.experiments.sweeps.budget import Budget
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import Claim, SharedStudy
@@ -77,7 +77,7 @@ class LocalSweep:
                 self._stop.set()
 
     def _work(self, devices: str | None) -> None:
-        while not self._stop.is_set() and not target_reached(self._study.sweep.metric, self._study.records()):
+        while not self._stop.is_set() and not self._study.target_reached():
             claim = self._study.claim()
             if claim is not None:
                 self._run_trial(claim, devices)

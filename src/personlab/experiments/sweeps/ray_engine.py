@@ -10,13 +10,14 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 from personlab.errors import InputError
-from personlab.experiments.sweeps.budget import Budget, target_reached
+from personlab.experiments.sweeps.budget import Budget
 from personlab.experiments.sweeps.folder import PROCESSES, lock_trial
 from personlab.experiments.sweeps.records import Record
 from personlab.experiments.sweeps.study import SharedStudy
@@ -61,6 +62,8 @@ class RaySweep:
         """
         self._study, self._workers, self._devices = study, workers, devices_per_trial
         self._retries, self._keeper = retries, _Keeper(study, budget, told)
+        # Ray's own files: nothing is read from them, and several sweeps may share the study.
+        self._own = study.folder / "ray" / f"{socket.gethostname()}-{os.getpid()}"
 
     @property
     def reason(self) -> str | None:
@@ -95,9 +98,9 @@ class RaySweep:
         finally:
             ray.shutdown()
             self._keeper.give_back()
+            shutil.rmtree(self._own, ignore_errors=True)
 
     def _tuner(self) -> Any:
-        shutil.rmtree(self._study.folder / "ray", ignore_errors=True)  # nothing is read from it: see the study
         job = Job(self._study.sweep, self._study.folder, self._workers, os.getcwd())
         trainable = tune.with_parameters(RayTrial, job=job)
         return tune.Tuner(
@@ -106,8 +109,8 @@ class RaySweep:
                 search_alg=self._keeper, num_samples=-1, max_concurrent_trials=self._workers, reuse_actors=False
             ),
             run_config=tune.RunConfig(
-                name="ray",
-                storage_path=str(self._study.folder),
+                name=self._own.name,
+                storage_path=str(self._own.parent),
                 stop=self._keeper,
                 failure_config=tune.FailureConfig(max_failures=self._retries),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),  # the trials write their own
@@ -124,8 +127,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         self._study, self._budget, self._told = study, budget, told
         self._watched: dict[str, Watch] = {}
         self._pruned: set[str] = set()
-        self._attempts: dict[int, int] = {}
-        self._started = self._looked = time.monotonic()
+        self._started = self._looked = self._idle = time.monotonic()
         self.reason: str | None = None
 
     def __reduce__(self) -> Any:
@@ -138,8 +140,10 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
 
     def suggest(self, trial_id: str) -> Any:
         """What Ray is to run next: None if there is nothing now."""
-        if self.stop_all() or target_reached(self._study.sweep.metric, self._study.records()):
+        if self.stop_all() or self._study.target_reached():
             return Searcher.FINISHED
+        if time.monotonic() < self._idle:
+            return None
         claim = self._study.claim()
         while claim is not None and is_finished(claim.folder):
             watch = Watch(self._study, claim)  # the sweep was killed after its end, before that was noted
@@ -148,12 +152,10 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
             self._end(watch, "complete", None, 0.0)
             claim = self._study.claim()
         if claim is None:
+            self._idle = time.monotonic() + _POLL_S  # Ray asks ten times a second, and the study may be a database
             return None if self._study.unfinished() else Searcher.FINISHED  # others run them
         self._watched[trial_id] = Watch(self._study, claim)
         return {"trial": claim.trial, "parameters": claim.parameters}
-
-    def on_trial_result(self, trial_id: str, result: Any) -> None:
-        """Nothing: the ledger has told it."""
 
     def on_trial_complete(self, trial_id: str, result: Any = None, error: bool = False) -> None:
         """Tell the study."""
@@ -211,15 +213,11 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is kept already."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: see `save`."""
-
     def _note(self, watch: Watch, outcome: dict[str, Any]) -> float:
         """Tell the study what a trial came to; returns the seconds that this start of it took."""
         seconds = float(outcome.get("seconds", 0.0))
         attempt = outcome.get("attempts", 0)
-        if attempt > self._attempts.get(watch.claim.trial, 0):
-            self._attempts[watch.claim.trial] = attempt
+        if attempt > watch.attempt:
             watch.begin(attempt, outcome["before"])
         watch.note(seconds)
         return seconds

@@ -127,6 +127,13 @@ class SharedStudy:
         done = [trial for trial in self._by_number().values() if trial.state.is_finished()]
         return self.trials - len([trial for trial in done if trial.user_attrs["trial"] < self.trials])
 
+    def target_reached(self) -> bool:
+        """Whether a trial is as good as the sweep asks for, after which no new one begins."""
+        metric = self.sweep.metric
+        if metric is None or metric.target is None:
+            return False
+        return any(r.value is not None and metric.reached(r.value) for r in self.records())
+
     def records(self) -> list[Record]:
         """All trials so far, by number; of one that was given up and not taken up yet, what it came to until then."""
         everyone = self._all()
@@ -174,9 +181,9 @@ class SharedStudy:
 
     def _create(self, number: int, lock: IO[str]) -> Claim | None:
         # Of a trial that was killed while its parameters were chosen, those that it has are kept.
-        former = max((t for t in self._all() if t.user_attrs["trial"] == number), key=_chosen, default=None)
-        chosen = former is not None and former.params
-        params, distributions = (former.params, former.distributions) if former and chosen else self._drawn(number)
+        formers = [t for t in self._all() if t.user_attrs["trial"] == number and t.params]
+        former = max(formers, key=lambda trial: len(trial.params), default=None)
+        params, distributions = (former.params, former.distributions) if former else self._drawn(number)
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
             user_attrs={
@@ -280,10 +287,6 @@ class SharedStudy:
 
 def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _chosen(trial: FrozenTrial) -> int:
-    return len(trial.params)
 
 
 def _record(trial: FrozenTrial) -> Record:

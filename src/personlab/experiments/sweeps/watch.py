@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -19,7 +20,8 @@ class Watch:
         self.claim = claim
         self._study, self._metric = study, study.sweep.metric
         self._follower = LedgerFollower(claim.folder, self._metric.name if self._metric else "")
-        self._told, self._beaten = 0, 0.0
+        self.attempt = 0
+        self._told, self._beaten = 0, -math.inf
 
     def begin(self, attempt: int, before: Mapping[str, int]) -> None:
         """Tell that it is started.
@@ -29,7 +31,7 @@ class Watch:
             before: Runs as they were then, see `states_of`.
         """
         self._follower = LedgerFollower(self.claim.folder, self._metric.name if self._metric else "", before)
-        self._told = 0
+        self.attempt, self._told = attempt, 0
         self._study.told(self.claim, attempts=self.claim.attempts + attempt, values=0)
 
     @property
@@ -71,7 +73,7 @@ class Watch:
         Returns:
             What is known of it; None if it was given back, or another machine has taken it to be lost.
         """
-        self._beaten = 0.0
+        self._beaten = -math.inf
         self.note(seconds)
         values, run = self._follower.values(), newest_run(self.claim.folder)
         value = values[-1] if values else None
