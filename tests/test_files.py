@@ -104,6 +104,15 @@ def test_what_cannot_be_written_is_told_before(tmp_path: Path, where: str) -> No
         write_json(tmp_path / where, {})
 
 
+@pytest.mark.parametrize("number", [7, 321, 4321, 4194304])
+def test_the_number_of_the_process_decides_of_no_name(tmp_path: Path, monkeypatch, number: int) -> None:
+    monkeypatch.setattr(os, "getpid", lambda: number)
+    write_json(tmp_path / ("n" * 241), {})
+    check_writable(tmp_path / ("n" * 241))
+    with pytest.raises(InputError, match="File name too long"):
+        check_writable(tmp_path / ("n" * 242))
+
+
 def test_json_comes_back(tmp_path: Path) -> None:
     for content in ({"a": [1, None, "é"]}, [1, {"b": 2.5}]):
         write_json(tmp_path / "x.json", content)

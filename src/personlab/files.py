@@ -102,7 +102,8 @@ def _unwritable(path: Path, error: OSError | RuntimeError, mend: str) -> InputEr
 
 def _unfinished(path: Path) -> Path:
     """Where a file is written until it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    # As long in every process, so that a name is too long in all of them or in none: Linux counts up to 2**22.
+    return path.with_name(f".{path.name}.{os.getpid():07}.part")
 
 
 def _replace(path: Path, content: bytes, lasting: bool) -> None:
