@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 
 from personlab.cli.main import main
@@ -24,6 +25,12 @@ from tests.integration.test_training import ROOT, SMALL, TRAINED
 
 def words_for(synthetic: Path, runs: Path, *words: str) -> list[str]:
     return [*WORDS, f"--data.root={synthetic}", f"--run.root={runs}", "--run.wandb=offline", *words]
+
+
+def trained(words: list[str]) -> None:
+    """Train, and wait until W&B's service has written all: the end of a run only tells it to."""
+    assert main(words) == 0
+    wandb.teardown()
 
 
 def parts_of(run: RunDirectory) -> list[Path]:
@@ -53,7 +60,7 @@ def mirrored(synthetic: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDi
         patch.setenv("WANDB_RUN_ID", "of-another-program")  # by itself, no agent's
         patch.delenv("WANDB_SWEEP_ID", raising=False)
         words = ["--trainer.max_steps=4", "--trainer.val_check_interval=2", "--run.wandb_checkpoints=best"]
-        assert main(words_for(synthetic, runs, *words)) == 0
+        trained(words_for(synthetic, runs, *words))
     return run_of(runs)
 
 
@@ -121,7 +128,7 @@ def test_a_killed_run_goes_on_as_the_same_run(synthetic: Path, tmp_path: Path) -
     (first,) = parts_of(run)
     before = ledger(run)
     assert len(before) > 6
-    assert main(words) == 0
+    trained(words)
     (second,) = parts_of(run)
     assert second != first
     assert rows(second) == ledger(run)
