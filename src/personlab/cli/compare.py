@@ -6,10 +6,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from personlab.cli.options import make_parser, progress_bar, write_result
+from personlab.cli.tables import plain, table_console
 from personlab.errors import InputError
 from personlab.experiments.catalogue import Run, find_runs, read_run
 from personlab.experiments.comparison import Comparison, Row, compare_runs, has_scores
@@ -152,14 +152,14 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
 
 def _print(comparison: Comparison) -> None:
     """A table a kind on standard error, with what must be known to read them."""
-    console = Console(stderr=True, markup=False, highlight=False)
+    console = table_console()
     for kind in kinds_of(comparison):
         headings, rows = cells(comparison, kind)
         table = Table()
         for n, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if n else "left", overflow="fold")
+            table.add_column(plain(heading), justify="right" if n else "left", overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*map(plain, row))
         console.print(table)
     for note in footnotes(comparison):
         logger.info("%s", note)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from personlab.cli.options import KINDS, add_data_options, make_parser, write_result
+from personlab.cli.tables import table_console
 from personlab.data.coco import annotation_path
 from personlab.data.coco_tables import read_tables, sizes_of_images
 from personlab.errors import InputError
@@ -111,4 +111,4 @@ def _tell(kind: str, errors: KeypointErrors | MaskErrors) -> None:
         share = "" if part.share is None else f"{part.share:.1%}"
         numbers = (share, f"{part.cost:.4f}", f"{part.alone:.4f}")
         table.add_row(part.name.replace("_", " "), str(part.count), f"{part.of} {part.unit}", *numbers)
-    Console(stderr=True).print(table)
+    table_console().print(table)

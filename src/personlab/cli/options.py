@@ -14,6 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from personlab.cli.parser_errors import nearest
+from personlab.cli.tables import plain, table_console
 from personlab.data.coco import ANNOTATIONS
 from personlab.errors import InputError
 from personlab.files import check_writable, write_json
@@ -146,8 +147,8 @@ def print_scores(title: str, rows: Iterable[Sequence[str]], name: str, *further:
     for heading in (name, "keypoint AP", "mask AP", *further):
         table.add_column(heading, justify="left" if heading == name else "right")
     for row in rows:
-        table.add_row(*row)
-    Console(stderr=True).print(table)
+        table.add_row(*map(plain, row))
+    table_console().print(table)
 
 
 def words_of(text: str) -> list[str]:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from personlab.cli.doctor import add_split_options, chosen_splits
 from personlab.cli.options import make_parser, progress_bar, write_result
+from personlab.cli.tables import table_console
 from personlab.data.coco import annotation_path, read_annotations
 from personlab.data.statistics import data_statistics
 from personlab.errors import InputError
@@ -97,7 +97,7 @@ def _tell(found: dict[str, dict[str, Any]]) -> None:
         table.add_column(split, justify="right")
     for name, values in rows.items():
         table.add_row(name, *values)
-    Console(stderr=True).print(table)
+    table_console().print(table)
     _tell_keypoints(found)
 
 
@@ -113,7 +113,7 @@ def _tell_keypoints(found: dict[str, dict[str, Any]]) -> None:
             total = max(sum(counts.values()), 1)
             values.append("  ".join(f"{100 * counts[k] / total:3.0f}" for k in ("visible", "hidden", "unlabelled")))
         table.add_row(name, *values)
-    Console(stderr=True).print(table)
+    table_console().print(table)
 
 
 def _spread(spread: dict[str, float]) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from rich.console import Console
 from rich.table import Table
 
 from personlab.cli.options import make_parser, write_result
+from personlab.cli.tables import plain, table_console
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
 from personlab.experiments.sweeps.budget import Budget
@@ -200,7 +200,7 @@ def end(sweep: Sweep, summary: dict[str, Any], records: Sequence[Record], folder
     Returns:
         The exit code: 1 if a trial failed, or the budget left some out.
     """
-    Console(stderr=True).print(_table(sweep, records))
+    table_console().print(_table(sweep, records))
     counts = summary["counts"]
     if summary["stopped_by"]:
         logger.warning("stopped: the budget of %s is used up; the same command goes on", summary["stopped_by"])
@@ -215,11 +215,11 @@ def end(sweep: Sweep, summary: dict[str, Any], records: Sequence[Record], folder
 
 
 def _table(sweep: Sweep, records: Sequence[Record]) -> Table:
-    table = Table(title=sweep.name)
+    table = Table(title=plain(sweep.name))
     varied = [p.name for p in sweep.parameters if p.distribution != "constant"]
     metric = sweep.metric.name if sweep.metric else "metric"
     for heading in ("trial", "state", *(name.rpartition(".")[2] for name in varied), metric, "seconds"):
-        table.add_column(heading, justify="right")
+        table.add_column(plain(heading), justify="right")
     sign = -1 if sweep.metric and sweep.metric.maximize else 1
     order = sorted(records, key=lambda r: (r.state != "complete", sign * (r.value or 0.0), r.trial))
     for record in order:
@@ -231,4 +231,4 @@ def _table(sweep: Sweep, records: Sequence[Record]) -> Table:
 def _shown(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else plain(value)

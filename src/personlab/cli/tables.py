@@ -24,6 +24,11 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def table_console() -> Console:
+    """Standard error for rich tables with cells of any text: what looks like markup or an emoji stays as it is."""
+    return Console(stderr=True, markup=False, emoji=False, highlight=False)
+
+
 def tell(text: str, aside: bool) -> None:
     """Write a text and a line end to standard output, or aside: to standard error, where JSON takes the former."""
     stream = sys.stderr if aside else sys.stdout

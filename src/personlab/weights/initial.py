@@ -70,6 +70,6 @@ def _table(report: LoadReport) -> str:
     table.add_column("why")
     for part, *counts, why in report.rows():
         table.add_row(part, *(str(count or "") for count in counts), why)
-    console = Console(width=120, file=io.StringIO(), record=True)
+    console = Console(width=120, markup=False, emoji=False, file=io.StringIO(), record=True)
     console.print(table)
     return "\n".join(line.rstrip() for line in console.export_text().splitlines())

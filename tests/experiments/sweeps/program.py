@@ -1,11 +1,13 @@
 """A trial for tests, in the place of a training: writes a run directory with a ledger, fast.
 
 `steps` lines, one every `pause` seconds, of `val/score` = 1 - (x - 0.3)^2 + a little that grows. It appends to `log`
-when it begins and when it ends, so that a test can count.
+when it begins and when it ends, so that a test can count. With `polite` it takes SIGTERM for its end, with
+`stubborn` it takes its time after that; with `late_error` it ends with an error after all is done.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,6 +22,10 @@ def tell(text: str) -> None:
         file.write(text + "\n")
 
 
+if given.get("polite") == "True":
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+if "stubborn" in given:  # seconds that it takes to end
+    signal.signal(signal.SIGTERM, lambda *_: (time.sleep(float(given["stubborn"])), os._exit(1)))
 x, pause = float(given["x"]), float(given.get("pause", "0"))
 tell(f"start {name} {x!r} {os.environ.get('CUDA_VISIBLE_DEVICES', '-')} {os.environ['MASTER_PORT']} {os.getpid()}")
 if given.get("fail") == "True" or (given.get("fail") == "once" and not (log.parent / f"{name}.failed").exists()):
@@ -36,3 +42,4 @@ for step in range(int(given.get("steps", "3"))):
     time.sleep(pause)
 (run / "run.json").write_text(json.dumps({"status": "finished"}))
 tell(f"done {name} {x!r}")
+sys.exit(int(given.get("late_error", "0")))

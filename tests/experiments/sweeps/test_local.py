@@ -130,6 +130,61 @@ def test_an_interrupt_ends_the_tree_and_gives_the_trials_back(tmp_path: Path, wr
     assert summary["counts"]["left"] == 2
 
 
+@pytest.mark.parametrize("polite", [False, True])
+def test_a_signal_to_all_processes_of_a_job_gives_the_trials_back(
+    tmp_path: Path, write_sweep: Write, polite: bool
+) -> None:
+    """As a scheduler sends it: to the sweep and to its trials, in any order."""
+    path = write_sweep(values=3, p_pause={"value": 20}, p_polite={"value": polite})
+    for retries in ("0", "2"):
+        before = len(lines(tmp_path, "start"))
+        process = start_command(["sweep", str(path), "--retries", retries], tmp_path)
+        wait_until(lambda: len(lines(tmp_path, "start")) == before + 2)  # noqa: B023
+        for *_, pid in lines(tmp_path, "start")[-2:]:
+            os.kill(int(pid), signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate(timeout=30)[0]
+        assert process.returncode == 130, output
+        assert len(lines(tmp_path, "start")) == before + 2, "no trial is started only to be stopped"
+        summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+        assert (summary["counts"]["left"], summary["counts"]["failed"], summary["counts"]["complete"]) == (3, 0, 0)
+
+
+def test_a_second_and_a_third_interrupt_hurry_nothing(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=1, p_pause={"value": 20}, p_stubborn={"value": 2})
+    process = start_command(["sweep", str(path)], tmp_path)
+    wait_until(lambda: lines(tmp_path, "start"))
+    for _ in range(3):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.3)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert output.count("trials are being stopped; each has up to 30 s to save what it has") == 2
+    summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
+    assert (summary["counts"]["left"], summary["counts"]["running"]) == (1, 0)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_an_error_after_the_end_is_an_error_however_often_it_is_tried(
+    tmp_path: Path, write_sweep: Write, retries: int
+) -> None:
+    study = sweep(write_sweep(values=1, p_late_error={"value": 3}), retries=retries)
+    (record,) = study.records()
+    assert (record.state, record.attempts, record.error) == ("failed", retries + 1, "exit code 3: no output")
+
+
+def test_names_and_values_with_markup_stay_text(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+    path = write_sweep(values=1, metric=None, p_path={"values": ["[/data]", "[red]b", ":smile:", "a\x1b[31m\nb"]})
+    assert main(["sweep", str(path)]) == 0
+    told = capfd.readouterr().err
+    assert all(text in told for text in ("[/data]", "[red]b", ":smile:", r"a\x1b[31m\nb"))
+
+
 def test_nothing_of_a_trial_outlives_its_end(tmp_path: Path, write_sweep: Write) -> None:
     sweep(write_sweep(values=1, p_child={"values": ["group", "session"]}))
     pids = [int(pid) for (pid,) in lines(tmp_path, "child")]

@@ -133,6 +133,9 @@ def test_brackets(tmp_path: Path) -> None:
     sweep = read(tmp_path, metric=metric, early_terminate={"type": "hyperband", "min_iter": 3, "eta": 2})
     assert sweep.hyperband is not None
     assert sweep.hyperband.bands[:4] == (3, 6, 12, 24)
+    sweep = read(tmp_path, metric=metric, early_terminate={"type": "hyperband", "max_iter": 9, "s": 10**9, "eta": 1.5})
+    assert sweep.hyperband is not None
+    assert sweep.hyperband.bands == (1, 2, 4, 6)
 
 
 def test_scientific_notation_without_a_point_is_a_number(tmp_path: Path) -> None:
@@ -160,6 +163,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metric": {"name": "m"}, "early_terminate": HYPERBAND | {"min_iter": 0}}, "early_terminate.min_iter: expected"),
     ({"metric": {"name": "m"}, "early_terminate": {"type": "hyperband", "max_iter": 9}}, "early_terminate.s: missing"),
     ({"metric": {"name": "m"}, "early_terminate": {"type": "hyperband"}}, "early_terminate: give min_iter"),
+    ({"early_terminate": HYPERBAND | {"min_iter": None}}, "early_terminate.min_iter: expected a whole number from 1"),
+    ({"early_terminate": {"type": "hyperband", "max_iter": None, "s": 2}}, "early_terminate.max_iter: expected a"),
+    ({"early_terminate": {"type": "hyperband", "max_iter": 9, "s": None}}, "early_terminate.s: expected a whole"),
+    ({"early_terminate": HYPERBAND | {"min_iter": 10**400}}, "early_terminate.min_iter: expected a whole number from"),
+    ({"early_terminate": HYPERBAND | {"max_iter": 9, "s": 2}}, "early_terminate.min_iter: changes nothing beside"),
+    ({"early_terminate": HYPERBAND | {"s": 2}}, "early_terminate.s: changes nothing beside min_iter"),
     ({"run_cap": 0}, "run_cap: expected a whole number"),
     ({"run_cap": True}, "run_cap: expected a whole number"),
     ({"command": "python train.py"}, "command: expected a list of words"),

@@ -17,6 +17,8 @@ from personlab.experiments.sweeps.watch import Watch
 from personlab.experiments.trials.process import GRACE_S, TrialProcess, last_line, trial_environment, wandb_variables
 
 logger = logging.getLogger("personlab")
+_SIGNALLED_S = 0.5
+"""How long after a trial's end a signal may reach the sweep: who ends a whole job signals all of its processes."""
 
 
 class LocalSweep:
@@ -40,6 +42,7 @@ class LocalSweep:
         self._study, self._devices = study, devices
         self._retries, self._budget, self._poll_s, self._grace_s = retries, budget, poll_s, grace_s
         self._told, self._stop, self._started = told, threading.Event(), time.monotonic()
+        self._interrupted = threading.Event()
         self._running: dict[int, tuple[float, float]] = {}
         self.reason: str | None = None
 
@@ -61,6 +64,9 @@ class LocalSweep:
                     self._check_budget()
                     if any(worker.done() and worker.exception() for worker in workers):
                         self._stop.set()
+            except KeyboardInterrupt:
+                self._interrupted.set()
+                raise
             finally:
                 self._stop.set()
         for worker in workers:
@@ -97,6 +103,9 @@ class LocalSweep:
             if state != "failed":
                 break
             logger.warning("trial %d: attempt %d failed: %s", claim.trial, attempt, error)
+            if attempt <= self._retries and self._stop.is_set():
+                state = error = None
+                break
         record = watch.end(state, error, time.monotonic() - began)
         del self._running[claim.trial]
         if record is not None:
@@ -118,7 +127,7 @@ class LocalSweep:
         """
         claim, sweep = watch.claim, self._study.sweep
         log, metric = claim.folder / "output.log", sweep.metric
-        if is_finished(claim.folder) and not watch.lacks_the_metric:
+        if attempt == 1 and is_finished(claim.folder) and not watch.lacks_the_metric:
             return "complete", None  # the sweep was killed after its end, before that was noted
         watch.begin(attempt, states_of(claim.folder))
         command = trial_command(sweep, claim.parameters, self._study.folder, claim.folder.name)
@@ -133,6 +142,8 @@ class LocalSweep:
             if watch.prunes():
                 process.stop()
                 return "pruned", None
+        if not is_finished(claim.folder) and self._interrupted.wait(_SIGNALLED_S):
+            return None, None  # whatever it says of its end
         if code != 0:
             return "failed", f"exit code {code}: {last_line(log)}"
         if metric is not None and watch.lacks_the_metric:

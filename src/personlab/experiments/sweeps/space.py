@@ -22,6 +22,7 @@ _KEYS = (
     "program", "entity", "project", "description", "name", "method", "metric", "parameters", "early_terminate",
     "command", "run_cap",
 )  # fmt: skip
+_MOST_ITERATIONS = 10**9
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
@@ -195,9 +196,10 @@ def _hyperband(path: Path, value: Any) -> Hyperband | None:
     if section.get("type") != "hyperband":
         raise InputError(f"{path}: early_terminate.type: expected hyperband, got {section.get('type')!r}")
     for key in ("min_iter", "max_iter", "s"):
-        given = section.get(key)
-        if given is not None and (isinstance(given, bool) or not isinstance(given, int) or given < 1):
-            raise InputError(f"{path}: early_terminate.{key}: expected a whole number of at least 1, got {given!r}")
+        given = section.get(key, 1)
+        if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST_ITERATIONS:
+            told = f"expected a whole number from 1 to {_MOST_ITERATIONS}, got {str(given)[:40]}"
+            raise InputError(f"{path}: early_terminate.{key}: {told}")
     eta, strict = section.get("eta", 3), section.get("strict", False)
     if isinstance(eta, bool) or not isinstance(eta, int | float) or not 1 < eta <= 1000:
         raise InputError(f"{path}: early_terminate.eta: expected a number above 1 and up to 1000, got {eta!r}")
@@ -206,12 +208,20 @@ def _hyperband(path: Path, value: Any) -> Hyperband | None:
     if "max_iter" in section:
         if "s" not in section:
             raise InputError(f"{path}: early_terminate.s: missing; max_iter needs the number of brackets")
-        bands = {int(section["max_iter"] / eta**k) for k in range(1, section["s"] + 1)}
+        if "min_iter" in section:
+            raise InputError(f"{path}: early_terminate.min_iter: changes nothing beside max_iter; remove one of them")
+        bands, band = set(), section["max_iter"]
+        for _ in range(section["s"]):
+            band /= eta
+            if band < 1:
+                break
+            bands.add(int(band))
     elif "min_iter" in section:
+        if "s" in section:
+            raise InputError(f"{path}: early_terminate.s: changes nothing beside min_iter; remove it")
         bands = {int(section["min_iter"] * eta**k) for k in range(30)}
     else:
         raise InputError(f"{path}: early_terminate: give min_iter, or max_iter and s")
-    bands.discard(0)
     if not bands:
         raise InputError(f"{path}: early_terminate.max_iter: smaller than eta, so there is no bracket; raise it")
     return Hyperband(tuple(sorted(bands)), float(eta), strict)

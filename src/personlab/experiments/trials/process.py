@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import torch
 from personlab.errors import InputError
 from personlab.experiments.trials.guard import MARK
 
+logger = logging.getLogger("personlab")
 GRACE_S = 30.0
 """Time that a trial has to write its checkpoint when it is asked to end."""
 _GUARD = Path(__file__).with_name("guard.py")
@@ -152,16 +154,27 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def terminated_as_interrupted() -> Iterator[None]:
-    """While this is open, SIGTERM ends a program as Ctrl-C does: trials are asked to save what they have."""
+    """While this is open, SIGTERM ends a program as Ctrl-C does: trials are asked to save what they have.
+
+    Only the first signal counts: after it, a program waits for its trials as long as they have, and nothing hurries it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    stopped = False
 
     def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt("stopped; the same command goes on")
+        nonlocal stopped
+        if not stopped:
+            stopped = True
+            raise KeyboardInterrupt("stopped; the same command goes on")
+        logger.warning("trials are being stopped; each has up to %g s to save what it has", GRACE_S)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, stop)}
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:  # not where a shell has it ignored
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
