@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from personlab.cli.main import main
+
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NAMES = ["01_data", "02_targets_and_fields", "03_decoder_and_oracle", "04_training", "05_results"]
@@ -101,3 +103,19 @@ def test_takes_the_data_it_is_given(copies: Path, synthetic: Path, monkeypatch: 
     told = outputs(execute(own))[-1].text
     assert told.startswith(str(synthetic))
     assert "'train2017': 12, 'val2017': 5" in told
+
+
+def test_shows_the_runs_that_it_is_given_with_their_data(
+    copies: Path, synthetic: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["validate", "--config", str(ROOT / "configs/experiment/demo.yaml"), "--model.initial_weights=embedded"]
+    command += [f"--data.root={synthetic}", "--data.workers=0", f"--run.root={tmp_path}", "--run.wandb=off"]
+    for name in ("a<b", "other"):
+        assert main([*command, f"--run.name={name}", "--data.eval_size=193"]) == 0
+    monkeypatch.setenv("PERSONLAB_NOTEBOOK_RUNS", str(tmp_path))
+    notebook = nbformat.read(copies / "notebooks" / "05_results.ipynb", as_version=4)
+    end = next(n for n, cell in enumerate(notebook.cells) if cell.source.startswith("deltas_figure("))
+    notebook.cells = [*notebook.cells[:end], nbformat.v4.new_code_cell("print(ROOT, len(comparison.rows))")]
+    own = copies / "notebooks" / "own_runs.ipynb"
+    nbformat.write(notebook, own)
+    assert outputs(execute(own))[-1].text == "None 2\n"

@@ -13,6 +13,7 @@ from personlab.data.datamodule import CocoDataModule
 from personlab.errors import InputError
 from personlab.experiments.runs import RunDirectory
 from personlab.experiments.sweeps.wandb_engine import has_key
+from personlab.experiments.wandb_names import project_named
 from personlab.training.callbacks import (
     CocoEvaluation,
     ContactSheet,
@@ -94,7 +95,7 @@ def loggers_of(run: RunDirectory, mode: str, checkpoints: str = "none", command:
         arguments = {
             "run_directory": str(run.path),
             "checkpoints": checkpoints,
-            "project": os.environ.get("WANDB_PROJECT", run.name),  # the trials of a sweep have names of their own
+            "project": os.environ.get("WANDB_PROJECT") or project_named(run.name),  # trials have names of their own
             "id": run.run_id,
             "name": run.run_id,
             "job_type": command,

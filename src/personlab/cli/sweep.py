@@ -18,7 +18,7 @@ from personlab.experiments.provenance import provenance
 from personlab.experiments.sweeps.budget import Budget
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.local import LocalSweep
-from personlab.experiments.sweeps.records import Record, best_of, summarise
+from personlab.experiments.sweeps.records import Record, best_of, first_reaching, summarise
 from personlab.experiments.sweeps.space import Sweep, read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
 from personlab.experiments.trials.process import device_slices, terminated_as_interrupted
@@ -43,7 +43,7 @@ def run(words: list[str]) -> int:
         if getattr(options, name) is None:
             setattr(options, name, usual)
     folder = Path(options.runs_root).resolve() / SWEEPS / sweep.name
-    trial_command(sweep, {}, folder, "trial")  # a wrong macro is told before anything begins
+    trial_command(sweep, {}, _place(options, folder, "trial"))  # a wrong macro is told before anything begins
     if options.dry_run:
         return _dry_run(sweep, trials, folder, options)
     if options.engine == "wandb":
@@ -64,6 +64,9 @@ def _parser() -> Any:
     parser.add_argument("--trials", type=int | None, default=None, help="no more than so many; default: the file's")
     parser.add_argument(
         "--retries", type=int | None, default=None, help="how often a trial that failed is started again; default: 1"
+    )
+    parser.add_argument(
+        "--failed_again", type=bool, default=False, nargs="?", const=True, help="run those that failed once more"
     )
     parser.add_argument("--seed", type=int | None, default=None, help="what the parameters follow from; default: 0")
     parser.add_argument("--devices_per_trial", type=int, default=0, help="GPUs of a trial; 0 hands none out")
@@ -90,9 +93,15 @@ def _check(options: Any) -> None:
 
 def _refuse_what_wandb_ignores(options: Any) -> None:
     """Its server decides what is tried, its agents where and how often."""
-    for name in ("storage", "max_device_hours", "max_hours", "json", *_USUAL):
-        if getattr(options, name) is not None:
+    for name in ("storage", "max_device_hours", "max_hours", "json", "failed_again", *_USUAL):
+        given = getattr(options, name)
+        if given is not None and given is not False:
             raise InputError(f"sweep: --{name}: not with --engine wandb, which knows nothing of it; leave it out")
+
+
+def _place(options: Any, folder: Path, name: str) -> Path | None:
+    """The folder of a trial; W&B's agents know of none."""
+    return None if options.engine == "wandb" else folder / name
 
 
 def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
@@ -106,7 +115,7 @@ def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
         else:
             shares = sweep.draw(options.seed, number)
             parameters = {p.name: p.at(shares[p.name]) for p in sweep.parameters}
-        command = trial_command(sweep, parameters, folder, f"trial-{number:04}")
+        command = trial_command(sweep, parameters, _place(options, folder, f"trial-{number:04}"))
         rows.append({"trial": number, "parameters": parameters, "command": command})
         logger.info("%s", shlex.join(command))
     write_result({"name": sweep.name, "trials": trials, "rows": rows}, options.json)
@@ -118,6 +127,8 @@ def _run_here(sweep: Sweep, trials: int, folder: Path, options: Any, words: list
     budget = Budget(options.max_hours, options.max_device_hours, max(1, options.devices_per_trial))
     engine = _engine(options, budget, lambda record: _tell(record, sweep))
     study = SharedStudy(sweep, folder, trials, options.seed, options.storage)
+    if options.failed_again:
+        logger.info("%d trials that failed are run once more", study.take_up_failed())
     logger.info("%s", plan(sweep, study.records(), trials, options.workers, budget))
     running = engine(study)
     started = time.monotonic()
@@ -130,7 +141,8 @@ def _run_here(sweep: Sweep, trials: int, folder: Path, options: Any, words: list
         records = study.records()
         summary = provenance(shlex.join(["personlab", *words])) | {"engine": options.engine, "seed": options.seed}
         summary |= summarise(sweep, records, trials, options.devices_per_trial)
-        summary |= {"seconds": round(time.monotonic() - started, 1), "stopped_by": running.reason}
+        lacks = summary["counts"]["left"] + summary["counts"]["running"]
+        summary |= {"seconds": round(time.monotonic() - started, 1), "stopped_by": running.reason if lacks else None}
         write_json(folder / "summary.json", summary)
     return end(sweep, summary, records, folder, options.json)
 
@@ -159,7 +171,9 @@ def _engine(options: Any, budget: Budget, told: Callable[[Record], None]) -> Cal
 def _run_with_wandb(sweep: Sweep, trials: int, options: Any) -> int:
     from personlab.experiments.sweeps.wandb_engine import run_with_wandb
 
-    path, failed = run_with_wandb(sweep, trials, device_slices(options.workers, options.devices_per_trial))
+    devices = device_slices(options.workers, options.devices_per_trial)
+    with terminated_as_interrupted():
+        path, failed = run_with_wandb(sweep, trials, devices)
     logger.info("%s: %d of %d agents failed", path, failed, options.workers)
     return int(failed > 0)
 
@@ -176,6 +190,8 @@ def plan(sweep: Sweep, records: Sequence[Record], trials: int, workers: int, bud
     """
     ended = [record for record in records if record.state not in ("running", "stopped")]
     left, timed = trials - len(ended), [r.seconds for r in ended if r.state == "complete"]
+    if first_reaching(records, sweep.metric) is not None:
+        return f"{sweep.name}: no trial to run: {len(ended)} of {trials} have ended, and the target is reached"
     text = f"{sweep.name}: {left} of {trials} trials to run ({sweep.method}), {min(workers, max(left, 1))} at once"
     if timed and left:
         mean = sum(timed) / len(timed)
@@ -204,12 +220,16 @@ def end(sweep: Sweep, summary: dict[str, Any], records: Sequence[Record], folder
     counts = summary["counts"]
     if summary["stopped_by"]:
         logger.warning("stopped: the budget of %s is used up; the same command goes on", summary["stopped_by"])
-    best = best_of(records, sweep.metric)
+    best, enough = best_of(records, sweep.metric), first_reaching(records, sweep.metric)
+    if enough is not None and sweep.metric is not None:
+        logger.info("trial %d reached the target of %g: no new one begins", enough.trial, sweep.metric.target)
     told = f"; best: trial {best.trial}, {best.value:.4g}" if best and best.value is not None else ""
     logger.info(
         "%d complete, %d pruned, %d failed, %d left%s; %s", counts["complete"], counts["pruned"], counts["failed"],
         counts["left"] + counts["running"], told, folder / "summary.json",
     )  # fmt: skip
+    if counts["failed"]:
+        logger.info("--failed_again runs those that failed once more")
     write_result(summary, json_path)
     return int(counts["failed"] > 0 or bool(summary["stopped_by"]))
 

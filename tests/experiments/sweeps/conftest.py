@@ -49,9 +49,9 @@ def _listen_to_interruptions() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def start_command(words: list[str], folder: Path) -> subprocess.Popen[str]:
-    """`personlab WORDS` in a process of its own."""
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+def start_command(words: list[str], folder: Path, *stand_ins: Path) -> subprocess.Popen[str]:
+    """`personlab WORDS` in a process of its own, with packages of ours in the place of others'."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*stand_ins, SOURCE)))}
     return subprocess.Popen(
         [sys.executable, "-m", "personlab.cli.main", *words], cwd=folder, env=environment, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_listen_to_interruptions,

@@ -96,7 +96,7 @@ def test_the_sweeps_of_the_project_are_in_the_format(path: Path, monkeypatch: py
     # What every trial would be run with exists: the program, and the configs that it names.
     monkeypatch.setenv("COCO", "coco")
     monkeypatch.setenv("WEIGHTS", "w.safetensors")
-    words = trial_command(sweep, {p.name: p.at(0.5) for p in sweep.parameters}, Path("runs"), "trial-0000")
+    words = trial_command(sweep, {p.name: p.at(0.5) for p in sweep.parameters}, Path("runs/trial-0000"))
     configs = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
     assert configs
     assert all((ROOT / config).is_file() for config in configs)

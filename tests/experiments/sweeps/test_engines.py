@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,7 @@ from personlab.cli.main import main
 from personlab.experiments.mirror import WandbMirror
 from personlab.experiments.sweeps.space import read_sweep
 from personlab.experiments.sweeps.wandb_engine import has_key, run_with_wandb
-from tests.experiments.sweeps.conftest import Write, start_command
+from tests.experiments.sweeps.conftest import PROGRAM, Write, start_command
 from tests.experiments.sweeps.test_local import is_alive, lines, wait_until
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
@@ -137,25 +135,46 @@ def test_without_a_key_wandb_is_one_line(
     assert has_key()
 
 
-def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+AGENT = """\
+import pathlib, signal, sys, time
+log = pathlib.Path(__file__).parents[1] / "log.txt"
+def tell(text):
+    with log.open("a") as file:
+        file.write(text + "\\n")
+def end(*_):
+    tell("saved")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+tell(f"agent {' '.join(sys.argv[1:])}")
+time.sleep(60 if (log.parent / "wait").exists() else 0)
+sys.exit(int((log.parent / "once").exists() and not (log.parent / "once").unlink()))
+"""
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Path:
+    """The folder of a package in the place of W&B's client: its server takes any sweep, its agents tell and end."""
+    (tmp_path / "wandb").mkdir()
+    (tmp_path / "wandb" / "__init__.py").write_text("def sweep(*_, **__):\n    return 'abc'\n")
+    (tmp_path / "wandb" / "__main__.py").write_text(AGENT)
+    return tmp_path
+
+
+def test_wandb_is_given_the_file_and_its_agents_the_sweep(
+    write_sweep: Write, monkeypatch: pytest.MonkeyPatch, stand_in: Path
+) -> None:
     import wandb
 
     sent: list[Any] = []
-    started: list[list[str]] = []
-
-    class Agent:
-        def __init__(self, words: list[str], env: dict[str, str]) -> None:
-            started.append(words)
-
-        def wait(self) -> int:
-            return len(started) - 2
-
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("PYTHONPATH", str(stand_in))
     monkeypatch.setattr(wandb, "sweep", lambda content, entity, project: sent.append((content, project)) or "abc")
-    monkeypatch.setattr(subprocess, "Popen", Agent)
     nested = {"parameters": {"init_args": {"parameters": {"lr": {"value": 1}}}, "on": {"value": True}}}
     sweep = read_sweep(write_sweep(project="poses", p_optimizer=nested))
     assert run_with_wandb(sweep, 4, [None, None]) == ("poses/abc", 0)
+    (stand_in / "once").touch()
+    assert run_with_wandb(sweep, 4, [None]) == ("poses/abc", 1)
+    sent.pop()
     monkeypatch.delenv("WANDB_PROJECT", raising=False)
     assert run_with_wandb(read_sweep(write_sweep("unnamed")), 4, [])[0] == "unnamed/abc", "of the sweep's name"
     sent.pop()
@@ -164,7 +183,27 @@ def test_wandb_is_given_the_file_and_its_agents_the_sweep(write_sweep: Write, mo
     flat |= {"optimizer.init_args.lr": {"value": 1}, "optimizer.on": {"value": True}}
     assert sent == [({**content, "run_cap": 4, "parameters": flat}, "poses")]
     assert list(flat) == [p.name for p in sweep.parameters]
-    assert started == [[sys.executable, "-m", "wandb", "agent", "poses/abc"]] * 2
+    assert lines(stand_in, "agent") == [["agent", "--forward-signals", "poses/abc"]] * 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_no_agent_outlives_its_sweep(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch, stand_in: Path, number: signal.Signals
+) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    (stand_in / "wait").touch()
+    process = start_command(["sweep", str(write_sweep()), "--engine", "wandb"], tmp_path, stand_in)
+    wait_until(lambda: len(lines(tmp_path, "agent")) == 2)
+    process.send_signal(number)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == (-number if number == signal.SIGKILL else 130), output
+    wait_until(lambda: len(lines(tmp_path, "saved")) == 2, 10)
+
+
+def test_a_dry_run_shows_what_an_agent_would_run(write_sweep: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sweep", str(write_sweep(values=1)), "--engine", "wandb", "--dry_run"]) == 0
+    words = capsys.readouterr().err.split()
+    assert words[1:] == ["-S", str(PROGRAM), "'--x=?'", "'--log=?'"]
 
 
 def test_under_an_agent_the_mirror_is_the_agents_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,11 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import OperationalError
 
 from personlab.cli.main import main
+from personlab.errors import InputError
 from personlab.experiments.sweeps.budget import Budget
 from personlab.experiments.sweeps.local import LocalSweep
 from personlab.experiments.sweeps.space import read_sweep
@@ -53,6 +56,10 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def summary(folder: Path) -> Path:
+    return folder / "runs" / "sweeps" / "quick" / "summary.json"
 
 
 def test_a_grid_is_run_whole_and_told(tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +231,7 @@ def test_failures_are_kept_and_counted_and_tried_again(tmp_path: Path, write_swe
 def test_a_trial_without_the_metric_failed(tmp_path: Path, write_sweep: Write) -> None:
     study = sweep(write_sweep(values=1, metric={"name": "val/other"}))
     assert [(r.state, r.error) for r in study.records()] == [("failed", "no val/other in the ledger of its run")]
-    study = sweep(write_sweep("absent", values=1, command=["no-such-program"]))
+    study = sweep(write_sweep("absent", values=1, command=["no-such-program", "${args}"]))
     assert [r.error for r in study.records()] == [
         "exit code 127: no-such-program: cannot be started (No such file or directory)"
     ]
@@ -325,6 +332,110 @@ def test_a_trial_of_another_folder_on_this_machine_is_not_taken(tmp_path: Path, 
     taken_up = two.claim()
     assert taken_up is not None
     assert taken_up.trial == 1, "of its own folder, the lock tells that it was cut off"
+
+
+def test_a_trial_of_a_container_of_the_same_name_is_not_taken(tmp_path: Path, write_sweep: Write) -> None:
+    """Host and path are the same there, and the files are not, so that no lock tells anything."""
+    read, folder = read_sweep(write_sweep(values=1)), tmp_path / "runs"
+    storage = f"sqlite:///{tmp_path}/study.db"
+    assert SharedStudy(read, folder, 1, 0, storage).claim() is not None
+    folder.rename(tmp_path / "of the other container")
+    assert SharedStudy(read, folder, 1, 0, storage).claim() is None
+
+
+def test_failed_trials_run_again_when_that_is_asked_for(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_sweep(values=2, p_fail={"values": ["no", "once"]})
+    words = ["sweep", str(path), "--retries", "0"]
+    assert main(words) == 1
+    assert "--failed_again runs those that failed once more" in capsys.readouterr().err
+    assert main(words) == 1
+    assert len(lines(tmp_path, "start")) == 4, "not by themselves"
+    tried = {row["trial"]: row["parameters"] for row in json.loads(summary(tmp_path).read_text())["rows"]}
+    assert main([*words, "--failed_again"]) == 0
+    assert "2 trials that failed are run once more" in capsys.readouterr().err
+    told = json.loads(summary(tmp_path).read_text())
+    assert told["counts"] == {"complete": 4, "pruned": 0, "failed": 0, "running": 0, "left": 0}
+    assert {row["trial"]: row["parameters"] for row in told["rows"]} == tried
+    assert sorted(row["attempts"] for row in told["rows"]) == [1, 1, 2, 2]
+    assert main([*words, "--failed_again"]) == 0
+    assert len(lines(tmp_path, "start")) == 6
+
+
+def test_a_run_that_failed_after_it_was_finished_is_run_again(tmp_path: Path, write_sweep: Write) -> None:
+    path = write_sweep(values=1, p_late_error={"value": 3})
+    study = sweep(path)
+    assert study.take_up_failed() == 1
+    (record,) = sweep(path).records()
+    assert (record.state, record.attempts, len(lines(tmp_path, "start"))) == ("failed", 2, 2)
+
+
+class Broken(Exception):
+    """What a driver says."""
+
+
+def test_a_database_that_cannot_be_reached_is_waited_for(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("personlab.experiments.sweeps.storage._PAUSES_S", (0.01, 0.02))
+    url = f"sqlite:///{tmp_path}/study.db"
+    study = SharedStudy(read_sweep(write_sweep(values=1)), tmp_path / "runs", 1, 0, url)
+    report, broken = study.storage.set_trial_intermediate_value, [2]
+
+    def fails(*given: Any) -> None:
+        if broken[0]:
+            broken[0] -= 1
+            cause = OperationalError("UPDATE", {}, Broken("server closed the connection\nunexpectedly"))
+            raise StorageInternalError("invalid data") from cause
+        report(*given)
+
+    monkeypatch.setattr(study.storage, "set_trial_intermediate_value", fails)
+    claim = study.claim()
+    assert claim is not None
+    study.report(claim, 1, 0.5)
+    assert broken == [0]
+    broken[0] = 3
+    told = r"^--storage .*: cannot be reached any more \(server closed the connection\); the same command goes on$"
+    with pytest.raises(InputError, match=told):
+        study.report(claim, 2, 0.5)
+    broken[0] = 1
+    with pytest.raises(InputError, match="any more"):  # and nothing is waited for again
+        study.report(claim, 2, 0.5)
+    assert broken == [0]
+    study.lost = False
+
+    def refuses(*_: Any) -> None:
+        raise StorageInternalError("value too long")
+
+    monkeypatch.setattr(study.storage, "set_trial_intermediate_value", refuses)
+    with pytest.raises(StorageInternalError, match="too long"):  # no time helps
+        study.report(claim, 2, 0.5)
+
+
+def test_the_end_by_the_target_is_told(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_sweep(metric={"name": "val/score", "goal": "maximize", "target": 0.99})
+    words = ["sweep", str(path), "--workers", "1"]
+    assert main(words) == 0
+    assert "trial 2 reached the target of 0.99: no new one begins" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "quick: no trial to run: 3 of 6 have ended, and the target is reached" in capsys.readouterr().err
+    assert len(lines(tmp_path, "start")) == 3
+
+
+def test_a_spent_budget_stops_nothing_where_nothing_is_left(
+    tmp_path: Path, write_sweep: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_sweep(values=1)
+    assert main(["sweep", str(path)]) == 0
+    assert main(["sweep", str(path), "--max_device_hours", "1e-9"]) == 0
+    assert "stopped" not in capsys.readouterr().err
+    assert json.loads(summary(tmp_path).read_text())["stopped_by"] is None
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path, write_sweep: Write, capsys: pytest.CaptureFixture[str]) -> None:

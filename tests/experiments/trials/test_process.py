@@ -49,6 +49,8 @@ def test_trials_are_one_group_at_wandb(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert "WANDB_ENTITY" not in found
     found = wandb_variables("rates", "poses", "us")
     assert (found["WANDB_PROJECT"], found["WANDB_ENTITY"]) == ("poses", "us")
+    odd = "lr:1/2 50% #" + "x" * 200
+    assert wandb_variables(odd)["WANDB_PROJECT"] == ("lr-1-2 50- -" + "x" * 200)[:128]
     run = RunDirectory(tmp_path / "trial-0001" / "id")
     assert loggers_of(run, "offline")[1]["init_args"]["project"] == "trial-0001"
     monkeypatch.setenv("WANDB_PROJECT", "poses")

@@ -12,35 +12,35 @@ from typing import Any
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.space import Sweep
+from personlab.files import write_json
 
 _VARIABLE = re.compile(r"\$\{envvar:([A-Za-z0-9_]*)\}")
-_MACRO = re.compile(r"\$\{([a-z_]+)\}")
+_MACRO = re.compile(r"\$\{([^${}:]*)\}")
+_ARGUMENTS = "arguments.json"
 
 
-def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, run_name: str) -> list[str]:
+def trial_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path | None) -> list[str]:
     """Words of a trial's command: the file's `command` with its macros replaced.
 
     Beside the parameters, the macros for arguments give `run.root` and `run.name`, so that every trial has a run
     directory of its own, and `resume=auto` where the command is `personlab fit`, so that a trial that was cut off goes
-    on. Departure from W&B: `${interpreter}` is the Python that runs the sweep, and a file without a macro for
-    arguments gets none of these.
+    on. Departure from W&B: `${interpreter}` is the Python that runs the sweep.
 
     Args:
         sweep: The sweep.
         parameters: Values by dotted name.
-        run_root: `run.root` of the trial.
-        run_name: `run.name` of the trial.
+        place: The trial's folder, `run.root`/`run.name`; None if an agent of W&B runs it, which gives nothing but the
+            parameters, and those it also tells by its client.
 
     Raises:
-        InputError: If there is a macro that W&B does not have, or a variable that is not set.
+        InputError: If there is a macro that W&B does not have, none for arguments, or a variable that is not set.
     """
-    own = {"run.root": str(run_root), "run.name": run_name} | ({"resume": "auto"} if "fit" in sweep.command else {})
-    given = dict(parameters) | own
+    arguments = _forms(_given(sweep, parameters, place)) | {"args_json_file": [str((place or Path("?")) / _ARGUMENTS)]}
     macros: dict[str, list[str]] = {
         "env": ["/usr/bin/env"] if os.name == "posix" else [],
         "interpreter": [sys.executable],
         "program": [sweep.program],
-    } | _arguments(given)
+    } | arguments
     words: list[str] = []
     for word in sweep.command:
         macro = _MACRO.fullmatch(word)
@@ -48,7 +48,25 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], run_root: Path, r
             known = ", ".join(f"${{{name}}}" for name in macros)
             raise InputError(f"{sweep.path}: command: no macro {word}; there are {known} and ${{envvar:NAME}}")
         words += macros[macro[1]] if macro else [_VARIABLE.sub(lambda m: _variable(sweep, m[1]), word)]
+    if place is not None and not any(f"${{{name}}}" in sweep.command for name in arguments):
+        told = "the parameters reach no trial; add ${args}, or another macro for arguments, as a word of its own"
+        raise InputError(f"{sweep.path}: command: {told}")
     return words
+
+
+def begun_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path) -> list[str]:
+    """`trial_command` of a trial that begins, with the file that `${args_json_file}` names."""
+    if "${args_json_file}" in sweep.command:
+        write_json(place / _ARGUMENTS, _given(sweep, parameters, place))
+    return trial_command(sweep, parameters, place)
+
+
+def _given(sweep: Sweep, parameters: Mapping[str, Any], place: Path | None) -> dict[str, Any]:
+    """The arguments of a trial by name: its parameters, and what makes it a run of its own."""
+    if place is None:
+        return dict(parameters)
+    own = {"run.root": str(place.parent), "run.name": place.name}
+    return dict(parameters) | own | ({"resume": "auto"} if "fit" in sweep.command else {})
 
 
 def _variable(sweep: Sweep, name: str) -> str:
@@ -58,7 +76,7 @@ def _variable(sweep: Sweep, name: str) -> str:
     return os.environ[name]
 
 
-def _arguments(given: Mapping[str, Any]) -> dict[str, list[str]]:
+def _forms(given: Mapping[str, Any]) -> dict[str, list[str]]:
     """The forms that arguments are given in; values as Python's `str` writes them, as W&B does.
 
     Departure from W&B: None is `null`, which our parser reads as None.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -37,6 +38,30 @@ def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:
         file.close()
         return None
     return file
+
+
+def place_of(folder: Path) -> str:
+    """What tells a sweep's folder from all others, also where host and path are the same, as in containers.
+
+    Where it is the same, so are the files, and a lock tells whether a trial is run.
+
+    Args:
+        folder: Of the sweep; it is there.
+
+    Raises:
+        InputError: If it cannot be written.
+    """
+    try:
+        with (folder / ".place").open("a+", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            place = file.read()
+            if not place:
+                place = secrets.token_hex(8)
+                file.write(place)
+            return place
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --runs_root") from error
 
 
 def keep_parameters(folder: Path, parameters: Mapping[str, Any], sweep: Mapping[str, Any]) -> None:

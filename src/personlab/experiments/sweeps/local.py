@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from personlab.experiments.sweeps.budget import Budget
-from personlab.experiments.sweeps.command import trial_command
+from personlab.experiments.sweeps.command import begun_command
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import Claim, SharedStudy
 from personlab.experiments.sweeps.trial import is_finished, states_of
@@ -127,10 +127,10 @@ class LocalSweep:
         """
         claim, sweep = watch.claim, self._study.sweep
         log, metric = claim.folder / "output.log", sweep.metric
-        if attempt == 1 and is_finished(claim.folder) and not watch.lacks_the_metric:
+        if attempt == 1 and not claim.again and is_finished(claim.folder) and not watch.lacks_the_metric:
             return "complete", None  # the sweep was killed after its end, before that was noted
         watch.begin(attempt, states_of(claim.folder))
-        command = trial_command(sweep, claim.parameters, self._study.folder, claim.folder.name)
+        command = begun_command(sweep, claim.parameters, claim.folder)
         group = wandb_variables(sweep.name, sweep.project, sweep.entity)
         environment = trial_environment(devices, len(self._devices), group)
         process = TrialProcess(command, environment, log, claim.lock, self._grace_s)

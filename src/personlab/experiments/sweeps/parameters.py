@@ -164,7 +164,7 @@ def read_parameter(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
         return Parameter(name, kind, (spec["value"],))
     if kind.startswith("categorical"):
         return _choices(name, kind, spec, where)
-    numbers = {key: _number(spec[key], f"{where}.{key}") for key in spec if key != "distribution"}
+    numbers = {key: read_number(spec[key], f"{where}.{key}") for key in spec if key != "distribution"}
     return _numeric(name, kind, numbers, where)
 
 
@@ -188,7 +188,7 @@ def _choices(name: str, kind: str, spec: Mapping[str, Any], where: str) -> Param
         return Parameter(name, kind, tuple(values))
     if not isinstance(given, list) or len(given) != len(values):
         raise InputError(f"{where}.probabilities: expected a list of {len(values)} numbers, one for each of values")
-    shares = [float(_number(p, f"{where}.probabilities")) for p in given]
+    shares = [float(read_number(p, f"{where}.probabilities")) for p in given]
     if min(shares) < 0 or abs(sum(shares) - 1) > 1e-6:
         raise InputError(f"{where}.probabilities: they must be at least 0 and add up to 1, not {sum(shares):g}")
     return Parameter(name, kind, tuple(values), tuple(shares))
@@ -210,6 +210,8 @@ def _numeric(name: str, kind: str, numbers: Mapping[str, float], where: str) -> 
     low, high = numbers["min"], numbers["max"]
     if low > high:
         raise InputError(f"{where}: min {low} is above max {high}; exchange them")
+    if not math.isfinite(high - low):
+        raise InputError(f"{where}: there are no numbers for all that lies between {low} and {high}; bring them closer")
     if kind == "int_uniform" and (low != int(low) or high != int(high)):
         raise InputError(f"{where}: int_uniform needs whole numbers as min and max; or write distribution: uniform")
     if kind.endswith("values") and low <= 0:
@@ -225,7 +227,15 @@ def _numeric(name: str, kind: str, numbers: Mapping[str, float], where: str) -> 
     return Parameter(name, kind, low=low, high=high, q=q)
 
 
-def _number(value: Any, where: str) -> float | int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{where}: expected a number, got {value!r}")
-    return value
+def read_number(value: Any, where: str) -> float | int:
+    """A number of the file that is finite, also as a float.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return value
+    except OverflowError:
+        pass
+    raise InputError(f"{where}: expected a number, got {str(value)[:40]!r}")

@@ -145,7 +145,7 @@ class _Keeper(Searcher, Stopper):  # type: ignore[misc]
         if time.monotonic() < self._idle:
             return None
         claim = self._study.claim()
-        while claim is not None and is_finished(claim.folder):
+        while claim is not None and not claim.again and is_finished(claim.folder):
             watch = Watch(self._study, claim)  # the sweep was killed after its end, before that was noted
             if watch.lacks_the_metric:
                 break

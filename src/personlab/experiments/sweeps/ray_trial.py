@@ -11,7 +11,7 @@ from typing import Any
 
 from ray import tune
 
-from personlab.experiments.sweeps.command import trial_command
+from personlab.experiments.sweeps.command import begun_command
 from personlab.experiments.sweeps.folder import PROCESSES, lock_trial
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.study import BEAT_S
@@ -53,7 +53,7 @@ class RayTrial(tune.Trainable):  # type: ignore[misc]
         self._outcome = {"ray": self.trial_id, "attempts": attempt, "before": before, "ended": False}
         self._earlier_s, self._began, self._values = earlier.get("seconds", 0.0), time.monotonic(), 0
         self._note()
-        command = trial_command(job.sweep, config["parameters"], job.folder, self._folder.name)
+        command = begun_command(job.sweep, config["parameters"], self._folder)
         group = wandb_variables(job.sweep.name, job.sweep.project, job.sweep.entity)
         environment = trial_environment(None, job.workers, group)
         self._process = TrialProcess(command, environment, self._folder / "output.log", self._lock)

@@ -47,6 +47,13 @@ def best_of(records: Sequence[Record], metric: Metric | None) -> Record | None:
     return min(scored, key=lambda pair: (sign * pair[0], pair[1].trial))[1]
 
 
+def first_reaching(records: Sequence[Record], metric: Metric | None) -> Record | None:
+    """The first trial that is as good as the metric's target, after which no new one begins."""
+    if metric is None or metric.target is None:
+        return None
+    return next((r for r in records if r.value is not None and metric.reached(r.value)), None)
+
+
 def summarise(sweep: Sweep, records: Sequence[Record], trials: int, devices_per_trial: int) -> dict[str, Any]:
     """What a sweep came to, for `summary.json`.
 

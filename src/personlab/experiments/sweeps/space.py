@@ -14,7 +14,8 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from personlab.errors import InputError
-from personlab.experiments.sweeps.parameters import MAX_GRID, Parameter, read_parameter
+from personlab.experiments.sweeps.parameters import MAX_GRID, Parameter, read_number, read_parameter
+from personlab.experiments.wandb_names import is_project
 
 METHODS = ("grid", "random", "bayes")
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
@@ -133,13 +134,13 @@ def read_sweep(path: str | Path) -> Sweep:
     run_cap = content.get("run_cap")
     if run_cap is not None and (not isinstance(run_cap, int) or isinstance(run_cap, bool) or run_cap < 1):
         raise InputError(f"{path}: run_cap: expected a whole number of at least 1, got {run_cap!r}")
-    texts = {key: _text(path, content, key) for key in ("name", "description", "project", "entity")}
+    texts = {key: _text(path, content, key) for key in ("name", "description", "entity")}
     name = texts["name"] or path.stem
     if Path(name).name != name or name in (".", "..") or not name.isprintable():
         raise InputError(f"{path}: name: {name!r} is not that of one folder; leave out slashes and line breaks")
     return Sweep(
         path, name, method, command, program, parameters, metric, hyperband, run_cap, texts["description"] or "",
-        texts["project"], texts["entity"], content,
+        _project(path, content), texts["entity"], content,
     )  # fmt: skip
 
 
@@ -154,6 +155,13 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a sweep: the top level must be a mapping with method and parameters")
     return {str(key): value for key, value in content.items()}
+
+
+def _project(path: Path, content: Mapping[str, Any]) -> str | None:
+    project = _text(path, content, "project")
+    if project is not None and not is_project(project):
+        raise InputError(f"{path}: project: W&B takes up to 128 characters without / \\ # ? % :, got {project[:40]!r}")
+    return project
 
 
 def _text(path: Path, content: Mapping[str, Any], key: str) -> str | None:
@@ -183,9 +191,7 @@ def _metric(path: Path, value: Any) -> Metric | None:
         raise InputError(f"{path}: metric.goal: missing, and W&B takes minimize for it; {name} is to be maximized")
     if goal not in ("minimize", "maximize"):
         raise InputError(f"{path}: metric.goal: expected minimize or maximize, got {goal!r}")
-    if target is not None and (isinstance(target, bool) or not isinstance(target, int | float)):
-        raise InputError(f"{path}: metric.target: expected a number, got {target!r}")
-    return Metric(name, goal == "maximize", target)
+    return Metric(name, goal == "maximize", None if target is None else read_number(target, f"{path}: metric.target"))
 
 
 def _hyperband(path: Path, value: Any) -> Hyperband | None:

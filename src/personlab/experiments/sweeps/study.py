@@ -20,15 +20,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.distributions import choice, dimension, value_of
-from personlab.experiments.sweeps.folder import PROCESSES, keep_parameters, lock_trial
-from personlab.experiments.sweeps.records import Record, State
+from personlab.experiments.sweeps.folder import PROCESSES, keep_parameters, lock_trial, place_of
+from personlab.experiments.sweeps.records import Record, State, first_reaching
 from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.sweeps.storage import open_storage
+from personlab.experiments.sweeps.storage import open_storage, patiently, storage_name
 
 BEAT_S = 30.0
 """Seconds between the signs of life of a trial, for sweeps on other machines."""
 LOST_S = 300.0
 """Seconds without a sign of life after which a trial of another machine is taken to be lost."""
+_AGAIN = "again"
 _HOST = socket.gethostname()
 _STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
@@ -51,6 +52,8 @@ class Claim:
     """That earlier starts of it took."""
     attempts: int = 0
     """How often they started it."""
+    again: bool = False
+    """Whether it failed, and is run once more: a run of it that says that it is finished tells nothing."""
 
 
 class SharedStudy:
@@ -76,7 +79,8 @@ class SharedStudy:
         """
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.sweep, self.folder, self.trials, self._seed = sweep, folder, trials, seed
-        self.storage = open_storage(storage, folder)
+        self.storage, self.storage_name, self.lost = open_storage(storage, folder), storage_name(storage, folder), False
+        self._place = place_of(folder)
         maximize = sweep.metric is not None and sweep.metric.maximize
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
         try:
@@ -95,11 +99,13 @@ class SharedStudy:
             study.set_user_attr("sweep", asked)
         elif held != asked:
             differing = next(key for key in asked if held.get(key) != asked[key])
+            place = self.storage_name if storage else folder
             raise InputError(
-                f"{sweep.path}: {storage or folder} holds a sweep named {sweep.name} with another {differing}; give it "
-                "another name, or remove that one"
+                f"{sweep.path}: {place} holds a sweep named {sweep.name} with another {differing}; give it another "
+                "name, or remove that one"
             )
 
+    @patiently
     def claim(self) -> Claim | None:
         """Take up a trial that nobody runs: None if there is none now, see `unfinished`.
 
@@ -122,6 +128,14 @@ class SharedStudy:
                 return claim
         return None
 
+    @patiently
+    def take_up_failed(self) -> int:
+        """Have all trials that failed run once more, with the parameters that they have; returns how many they are."""
+        failed = {trial._trial_id for trial in self._by_number().values() if trial.state == TrialState.FAIL}
+        self.storage.set_study_user_attr(self._id, _AGAIN, sorted(failed | self._again()))
+        return len(failed)
+
+    @patiently
     def unfinished(self) -> int:
         """Trials that are not finished, whoever runs them."""
         done = [trial for trial in self._by_number().values() if trial.state.is_finished()]
@@ -129,11 +143,9 @@ class SharedStudy:
 
     def target_reached(self) -> bool:
         """Whether a trial is as good as the sweep asks for, after which no new one begins."""
-        metric = self.sweep.metric
-        if metric is None or metric.target is None:
-            return False
-        return any(r.value is not None and metric.reached(r.value) for r in self.records())
+        return first_reaching(self.records(), self.sweep.metric) is not None
 
+    @patiently
     def records(self) -> list[Record]:
         """All trials so far, by number; of one that was given up and not taken up yet, what it came to until then."""
         everyone = self._all()
@@ -145,6 +157,7 @@ class SharedStudy:
                 records[number] = max(records.get(number, given_up), given_up, key=lambda record: record.seconds)
         return [record for _, record in sorted(records.items())]
 
+    @patiently
     def told(self, claim: Claim, **attributes: Any) -> None:
         """Note attributes of a running trial, such as `seconds`; of one taken to be lost they matter no more."""
         with contextlib.suppress(UpdateFinishedTrialError):
@@ -160,20 +173,27 @@ class SharedStudy:
         """
         self.told(claim, beat=time.time(), seconds=round(claim.seconds + seconds, 3))
 
+    @patiently
     def report(self, claim: Claim, count: int, value: float) -> None:
         """Note the n-th value of the metric."""
         with contextlib.suppress(UpdateFinishedTrialError):
             self.storage.set_trial_intermediate_value(claim.storage_id, count, value)
 
-    def finish(self, claim: Claim, state: State, value: float | None) -> None:
-        """Note how a trial ended, and let it go."""
+    @patiently
+    def finish(self, claim: Claim, state: State, value: float | None) -> bool:
+        """Note how a trial ended, and let it go; False if another machine has taken it to be lost."""
         ends = {told: optuna_state for optuna_state, told in _STATES.items()}
         # A sweep without a metric has complete trials without a value, which Optuna does not know.
         values = None if state == "failed" else [0.0 if value is None else value]
-        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):  # taken to be lost by another machine
+        try:
             self.storage.set_trial_state_values(claim.storage_id, ends[state], values)
-        claim.lock.close()
+        except UpdateFinishedTrialError:
+            return False
+        finally:
+            claim.lock.close()
+        return True
 
+    @patiently
     def release(self, claim: Claim) -> None:
         """Give a trial back unfinished; the next to claim it goes on with it."""
         self._abandon(claim.storage_id)
@@ -187,7 +207,7 @@ class SharedStudy:
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
             user_attrs={
-                "trial": number, "host": _HOST, "folder": str(self.folder), "pid": os.getpid(), "beat": time.time(),
+                "trial": number, "place": self._place, "host": _HOST, "pid": os.getpid(), "beat": time.time(),
             },
         )  # fmt: skip
         storage_id = self.storage.create_new_trial(self._id, template)
@@ -203,7 +223,8 @@ class SharedStudy:
         # Each that was given up has the time of those before it in its own.
         earlier = [_record(trial) for trial in self._all() if trial.user_attrs["trial"] == number]
         seconds, attempts = max(r.seconds for r in earlier), max(r.attempts for r in earlier)
-        claim = Claim(number, storage_id, parameters, self._place(number), lock, seconds, attempts)
+        again = any(t._trial_id in self._again() and t.user_attrs["trial"] == number for t in self._all())
+        claim = Claim(number, storage_id, parameters, self._folder(number), lock, seconds, attempts, again)
         try:
             keep_parameters(claim.folder, parameters, self._fingerprint())
         except InputError:
@@ -240,18 +261,23 @@ class SharedStudy:
     def _all(self) -> list[FrozenTrial]:
         return [t for t in self.storage.get_all_trials(self._id, deepcopy=False) if "trial" in t.user_attrs]
 
+    def _again(self) -> set[int]:
+        """Trials that failed and are run once more: Optuna changes nothing of what has ended."""
+        return set(self.storage.get_study_user_attrs(self._id).get(_AGAIN, []))
+
     def _by_number(self, trials: Iterable[FrozenTrial] | None = None) -> dict[int, FrozenTrial]:
-        """The trial that counts, of each number that has one: the first that is not abandoned."""
+        """The trial that counts, of each number that has one: the first that is not given up."""
         found: dict[int, FrozenTrial] = {}
+        again = self._again()
         for trial in sorted(self._all() if trials is None else trials, key=lambda t: t.number):
-            if not trial.user_attrs.get("abandoned") and trial.user_attrs["trial"] < self.trials:
+            given_up = trial.user_attrs.get("abandoned") or trial._trial_id in again
+            if not given_up and trial.user_attrs["trial"] < self.trials:
                 found.setdefault(trial.user_attrs["trial"], trial)
         return found
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
-        """Whether nobody runs a trial that is said to run; of this machine and folder, the lock tells it."""
-        about = trial.user_attrs
-        if (about.get("host"), about.get("folder")) == (_HOST, str(self.folder)):
+        """Whether nobody runs a trial that is said to run; of this folder, the lock tells it."""
+        if trial.user_attrs.get("place") == self._place:
             return True
         return time.time() - float(trial.user_attrs.get("beat", 0)) > LOST_S
 
@@ -260,22 +286,22 @@ class SharedStudy:
         try:
             self.storage.set_trial_user_attr(storage_id, "abandoned", True)
             self.storage.set_trial_state_values(storage_id, TrialState.FAIL)
-        except optuna.exceptions.UpdateFinishedTrialError:
+        except UpdateFinishedTrialError:
             return False
         return True
 
     def _lock(self, number: int) -> IO[str] | None:
         """Hold a number; None if somebody else does, or processes of its trial live on elsewhere."""
-        lock = lock_trial(self._place(number))
+        lock = lock_trial(self._folder(number))
         if lock is not None:
-            processes = lock_trial(self._place(number), PROCESSES)
+            processes = lock_trial(self._folder(number), PROCESSES)
             if processes is None:
                 lock.close()
                 return None
             processes.close()
         return lock
 
-    def _place(self, number: int) -> Path:
+    def _folder(self, number: int) -> Path:
         return self.folder / f"trial-{number:04}"
 
     def _fingerprint(self) -> dict[str, Any]:

@@ -67,20 +67,23 @@ class LedgerFollower:
             about = ledger.stat()
             seen = (ledger, about.st_mtime_ns, about.st_size)
             if seen != self._seen:
-                self._values = _values_of(ledger.read_text(encoding="utf-8"), self._metric)
+                self._values = _values_of(ledger.read_bytes(), self._metric)
                 self._seen = seen
         except OSError:  # it is being replaced
             pass
         return self._values
 
 
-def _values_of(ledger: str, metric: str) -> list[float]:
-    key, found = json.dumps(metric), []
-    for line in ledger.splitlines():
-        if key in line:
-            with contextlib.suppress(ValueError):  # the last line may be half written
-                content = json.loads(line)
-                value = content.get(metric) if isinstance(content, dict) else None
-                if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                    found.append(float(value))
+def _values_of(ledger: bytes, metric: str) -> list[float]:
+    """All values of a metric; lines that are no JSON, such as a last one that is half written, are left out."""
+    keys = [json.dumps(metric, ensure_ascii=plain).encode() for plain in (True, False)]
+    found = []
+    for line in ledger.split(b"\n"):
+        if not any(key in line for key in keys):
+            continue
+        with contextlib.suppress(ValueError, RecursionError, OverflowError):
+            content = json.loads(line)
+            value = content.get(metric) if isinstance(content, dict) else None
+            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+                found.append(float(value))
     return found

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import netrc
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.space import Sweep
-from personlab.experiments.trials.process import trial_environment
+from personlab.experiments.trials.process import TrialProcess, trial_environment
+from personlab.experiments.wandb_names import project_named
 
 
 def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tuple[str, int]:
@@ -25,7 +26,8 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
         devices: Of each agent, as `CUDA_VISIBLE_DEVICES`; as many agents.
 
     Returns:
-        The sweep's path, `entity/project/id`, and the number of agents that failed.
+        The sweep's path, `entity/project/id`, and the number of agents that failed. None outlives this, however it
+        ends; with the option to forward signals, their trials save what they have.
 
     Raises:
         InputError: Without a key of W&B, or if its service refuses.
@@ -36,7 +38,7 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
         )
     import wandb  # takes a second
 
-    project = sweep.project or os.environ.get("WANDB_PROJECT") or sweep.name
+    project = sweep.project or os.environ.get("WANDB_PROJECT") or project_named(sweep.name)
     try:
         content = dict(sweep.content or {})
         content |= {"run_cap": trials, "parameters": dict(_flat(content.get("parameters", {})))}
@@ -45,17 +47,13 @@ def run_with_wandb(sweep: Sweep, trials: int, devices: list[str | None]) -> tupl
         told = str(error).strip().split("\n")[0]
         raise InputError(f"{sweep.path}: W&B did not take the sweep ({told})") from error
     path = "/".join(part for part in (sweep.entity, project, str(number)) if part)
-    agents = [
-        subprocess.Popen([sys.executable, "-m", "wandb", "agent", path], env=trial_environment(one, len(devices)))
-        for one in devices
-    ]
-    try:
-        codes = [agent.wait() for agent in agents]
-    except KeyboardInterrupt:  # the terminal told the agents too
-        for agent in agents:
-            agent.terminate()
-            agent.wait()
-        raise
+    command = [sys.executable, "-m", "wandb", "agent", "--forward-signals", path]
+    with ThreadPoolExecutor(max(1, len(devices))) as pool:
+        agents = [TrialProcess(command, trial_environment(one, len(devices))) for one in devices]
+        try:
+            codes = [agent.wait() for agent in agents]
+        finally:
+            list(pool.map(lambda agent: agent.stop(), agents))  # all are asked at once
     return path, sum(code != 0 for code in codes)
 
 

@@ -81,5 +81,6 @@ class Watch:
         if state is None:
             self._study.release(self.claim)
             return None
-        self._study.finish(self.claim, state, value)
+        if not self._study.finish(self.claim, state, value):
+            return None
         return next((r for r in self._study.records() if r.trial == self.claim.trial), None)

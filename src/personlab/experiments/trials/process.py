@@ -18,6 +18,7 @@ import torch
 
 from personlab.errors import InputError
 from personlab.experiments.trials.guard import MARK
+from personlab.experiments.wandb_names import project_named
 
 logger = logging.getLogger("personlab")
 GRACE_S = 30.0
@@ -34,31 +35,34 @@ class TrialProcess:
     """The processes of a trial; they end when this one does, however it ends."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], log: Path, lock: IO[str], grace_s: float = GRACE_S
-    ) -> None:
+        self, command: Sequence[str], environment: Mapping[str, str], log: Path | None = None,
+        lock: IO[str] | None = None, grace_s: float = GRACE_S,
+    ) -> None:  # fmt: skip
         """Start it.
 
         Args:
             command: Words of the command line.
             environment: Variables.
-            log: File that standard output and error are appended to.
+            log: File that standard output and error are appended to; None for those of this process.
             lock: An open, locked file, which stays locked as long as any process of the trial may live.
             grace_s: Seconds between the wish that it ends and the kill.
         """
-        log.parent.mkdir(parents=True, exist_ok=True)
-        marked = {**environment, MARK: str(log.resolve())}
-        with log.open("ab") as file:
+        mark = f"{os.getpid()}-{id(self)}" if log is None else str(log.resolve())
+        with contextlib.ExitStack() as stack:
+            if log is not None:
+                log.parent.mkdir(parents=True, exist_ok=True)
+            file = None if log is None else stack.enter_context(log.open("ab"))
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_GUARD), str(grace_s), *command],
-                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, env=marked,
-                start_new_session=True, pass_fds=(lock.fileno(),),
+                stdin=subprocess.PIPE, stdout=file, stderr=file, env={**environment, MARK: mark},
+                start_new_session=True, pass_fds=() if lock is None else (lock.fileno(),),
             )  # fmt: skip
 
     def poll(self) -> int | None:
         """Its exit code, None while it runs."""
         return self._process.poll()
 
-    def wait(self, timeout_s: float) -> int | None:
+    def wait(self, timeout_s: float | None = None) -> int | None:
         """Wait for its end.
 
         Returns:
@@ -105,7 +109,10 @@ def wandb_variables(group: str, project: str | None = None, entity: str | None =
         project: Of W&B; None takes what the environment says.
         entity: Of W&B; None takes the user's own.
     """
-    found = {"WANDB_RUN_GROUP": group, "WANDB_PROJECT": project or os.environ.get("WANDB_PROJECT") or group}
+    found = {
+        "WANDB_RUN_GROUP": group,
+        "WANDB_PROJECT": project or os.environ.get("WANDB_PROJECT") or project_named(group),
+    }
     return found | ({"WANDB_ENTITY": entity} if entity else {})
 
 
