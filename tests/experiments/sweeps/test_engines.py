@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy
 
 from personlab.cli.main import main
 from personlab.experiments.mirror import WandbMirror
@@ -269,3 +271,34 @@ def test_a_database_is_shared_without_doubling_and_goes_on_after_a_kill(
     outputs = [process.communicate(timeout=120)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     assert Counter(name for name, _ in lines(tmp_path, "done")) == {f"trial-{n:04}": 2 for n in range(6)}
+
+
+def test_a_new_database_is_begun_by_several_machines_at_once(
+    tmp_path: Path, write_sweep: Write, postgresql: str
+) -> None:
+    path = write_sweep(values=6, p_pause={"value": 0.1})
+    words = [["sweep", str(path), "--workers", "1", "--storage", postgresql, "--runs_root", root] for root in "abc"]
+    machines = [start_command(word, tmp_path) for word in words]
+    outputs = [process.communicate(timeout=120)[0] for process in machines]
+    assert [process.returncode for process in machines] == [0, 0, 0], outputs
+    assert Counter(name for name, _ in lines(tmp_path, "done")) == {f"trial-{n:04}": 1 for n in range(6)}
+
+
+def test_connections_that_break_stop_nothing(tmp_path: Path, write_sweep: Write, postgresql: str) -> None:
+    path = write_sweep(values=4, p_pause={"value": 0.5})
+    process = start_command(["sweep", str(path), "--storage", postgresql], tmp_path)
+    wait_until(lambda: lines(tmp_path, "start"))
+    engine = sqlalchemy.create_engine(postgresql)
+    others = (
+        "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and datname is not null"
+    )
+    broken = 0
+    while process.poll() is None:
+        with engine.connect() as connection:
+            broken += len(connection.execute(sqlalchemy.text(others)).all())
+        time.sleep(0.2)
+    engine.dispose()
+    output = process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert broken > 3
+    assert Counter(name for name, _ in lines(tmp_path, "done")) == {f"trial-{n:04}": 1 for n in range(4)}

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar, cast
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError, PendingRollbackError, ProgrammingError
 
 from personlab.errors import InputError
 
@@ -22,7 +22,7 @@ logger = logging.getLogger("personlab")
 _JOURNAL = "study.journal"
 _PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Between two tries to reach a database: as long as a server takes to start anew."""
-_LOST = (OperationalError, InterfaceError)
+_LOST = (OperationalError, InterfaceError, PendingRollbackError)
 """What SQLAlchemy raises when a connection breaks; Optuna hides it in an error of its own."""
 
 
@@ -55,7 +55,7 @@ def patiently(method: _Method) -> _Method:
                 cause = error.__cause__ if isinstance(error, StorageInternalError) else error
                 if not isinstance(cause, _LOST):
                     raise
-                told = str(cause.orig).strip().split("\n")[0]
+                told = str(getattr(cause, "orig", cause)).strip().split("\n")[0]
                 if pause is None or self.lost:
                     self.lost = True
                     raise InputError(
