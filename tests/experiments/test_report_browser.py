@@ -203,7 +203,7 @@ def big_report(root: Path, people: Path, points: int) -> Path:
 
 
 def quickly_interactive(tab: Tab, report: Path) -> None:
-    assert report.stat().st_size < 8_000_000
+    """Twice within two seconds, which a busy machine may not hold: for tests that are run by hand."""
     times = []
     for _ in range(3):  # the first time, the browser looks for its fonts
         opened(tab, report)
@@ -216,9 +216,13 @@ def quickly_interactive(tab: Tab, report: Path) -> None:
     at_peace(tab, report)
 
 
-def test_thirty_runs_of_50_000_points_are_small_and_quick(tab: Tab, people: Path, tmp_path: Path) -> None:
+def test_thirty_runs_of_50_000_points_are_small_and_whole(tab: Tab, people: Path, tmp_path: Path) -> None:
     report = big_report(tmp_path, people, 50_000 // 30)
-    quickly_interactive(tab, report)
+    assert report.stat().st_size < 8_000_000
+    opened(tab, report)
+    tab.click("input[name=axis][value=samples]")
+    assert tab.ask("document.querySelector('#curve-chart .xtitle').textContent") == "samples seen"
+    at_peace(tab, report)
     tab.ask("document.querySelector('#metric').value = 'train/loss/total'")
     tab.click("#log")
     drawn = "document.querySelector('#curve-chart').data.reduce((sum, trace) => sum + trace.x.length, 0)"
@@ -226,5 +230,8 @@ def test_thirty_runs_of_50_000_points_are_small_and_quick(tab: Tab, people: Path
 
 
 @pytest.mark.slow
-def test_thirty_runs_of_50_000_points_each_are_small_and_quick(tab: Tab, people: Path, tmp_path: Path) -> None:
-    quickly_interactive(tab, big_report(tmp_path, people, 50_000))
+@pytest.mark.parametrize("points", [50_000 // 30, 50_000])
+def test_thirty_runs_of_many_points_are_small_and_quick(tab: Tab, people: Path, tmp_path: Path, points: int) -> None:
+    report = big_report(tmp_path, people, points)
+    assert report.stat().st_size < 8_000_000
+    quickly_interactive(tab, report)

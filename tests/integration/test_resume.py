@@ -231,7 +231,7 @@ def test_twenty_kills(number: int, code: int, synthetic: Path, tmp_path: Path) -
     ("kills", "precision"),
     [
         (["saving"], "32-true"),
-        (["saving"], "bf16-mixed"),
+        pytest.param(["saving"], "bf16-mixed", marks=pytest.mark.slow),
         pytest.param(["step", "saving"] * 5, "32-true", marks=pytest.mark.slow),
     ],
 )

@@ -137,24 +137,22 @@ def test_an_interrupt_ends_the_tree_and_gives_the_trials_back(tmp_path: Path, wr
     assert summary["counts"]["left"] == 2
 
 
-@pytest.mark.parametrize("polite", [False, True])
+@pytest.mark.parametrize(("polite", "retries"), [(False, "2"), (True, "0")])
 def test_a_signal_to_all_processes_of_a_job_gives_the_trials_back(
-    tmp_path: Path, write_sweep: Write, polite: bool
+    tmp_path: Path, write_sweep: Write, polite: bool, retries: str
 ) -> None:
     """As a scheduler sends it: to the sweep and to its trials, in any order."""
     path = write_sweep(values=3, p_pause={"value": 20}, p_polite={"value": polite})
-    for retries in ("0", "2"):
-        before = len(lines(tmp_path, "start"))
-        process = start_command(["sweep", str(path), "--retries", retries], tmp_path)
-        wait_until(lambda: len(lines(tmp_path, "start")) == before + 2)  # noqa: B023
-        for *_, pid in lines(tmp_path, "start")[-2:]:
-            os.kill(int(pid), signal.SIGTERM)
-        process.send_signal(signal.SIGTERM)
-        output = process.communicate(timeout=30)[0]
-        assert process.returncode == 130, output
-        assert len(lines(tmp_path, "start")) == before + 2, "no trial is started only to be stopped"
-        summary = json.loads((tmp_path / "runs/sweeps/quick/summary.json").read_text())
-        assert (summary["counts"]["left"], summary["counts"]["failed"], summary["counts"]["complete"]) == (3, 0, 0)
+    process = start_command(["sweep", str(path), "--retries", retries], tmp_path)
+    wait_until(lambda: len(lines(tmp_path, "start")) == 2)
+    for *_, pid in lines(tmp_path, "start"):
+        os.kill(int(pid), signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    output = process.communicate(timeout=30)[0]
+    assert process.returncode == 130, output
+    assert len(lines(tmp_path, "start")) == 2, "no trial is started only to be stopped"
+    counts = json.loads(summary(tmp_path).read_text())["counts"]
+    assert (counts["left"], counts["failed"], counts["complete"]) == (3, 0, 0)
 
 
 def test_a_second_and_a_third_interrupt_hurry_nothing(tmp_path: Path, write_sweep: Write) -> None:
