@@ -111,7 +111,9 @@ def test_ray_goes_on_with_what_is_missing(tmp_path: Path, write_sweep: Write, wa
     assert 1 <= len(done) < 4
     if way != "kill":
         states = Counter(row["state"] for row in summary_of(tmp_path)["rows"])
-        assert states == Counter({"complete": len(done), "stopped": len(begun) - len(done)})
+        assert states["complete"] == len(done)
+        # One may have been stopped before its program said a word.
+        assert len(begun) - len(done) <= states["stopped"] == states.total() - len(done) <= 4 - len(done)
         assert summary_of(tmp_path)["device_hours"] * 3600 >= (16 if way == "budget" else 4)
     second = start_command(ray_command(path), tmp_path)
     output = second.communicate(timeout=300)[0]

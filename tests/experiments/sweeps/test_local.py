@@ -394,6 +394,18 @@ def test_a_database_that_cannot_be_reached_is_waited_for(
     assert claim is not None
     study.report(claim, 1, 0.5)
     assert broken == [0]
+    finish, held = study.storage.set_trial_state_values, []
+
+    def finishes(*given: Any) -> bool:
+        held.append(not claim.lock.closed)
+        if len(held) == 1:
+            raise OperationalError("UPDATE", {}, Broken("gone"))
+        return finish(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(study.storage, "set_trial_state_values", finishes)
+        assert study.finish(claim, "complete", 0.5)
+    assert (held, claim.lock.closed) == ([True, True], True)
     broken[0] = 3
     told = r"^--storage .*: cannot be reached any more \(server closed the connection\); the same command goes on$"
     with pytest.raises(InputError, match=told):

@@ -187,11 +187,11 @@ class SharedStudy:
         values = None if state == "failed" else [0.0 if value is None else value]
         try:
             self.storage.set_trial_state_values(claim.storage_id, ends[state], values)
+            told = True
         except UpdateFinishedTrialError:
-            return False
-        finally:
-            claim.lock.close()
-        return True
+            told = False
+        claim.lock.close()  # not before: whoever takes it would run the trial again
+        return told
 
     @patiently
     def release(self, claim: Claim) -> None:
