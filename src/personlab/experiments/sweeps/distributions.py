@@ -9,6 +9,7 @@ from typing import Any
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from personlab.experiments.sweeps.parameters import Parameter
+from personlab.experiments.sweeps.space import Sweep
 
 
 def dimension(parameter: Parameter, method: str) -> tuple[str, BaseDistribution]:
@@ -36,3 +37,29 @@ def value_of(parameter: Parameter, params: Mapping[str, Any], method: str) -> An
 def choice(value: Any) -> str:
     """One of several values: Optuna takes 1, 1.0 and True for the same one, and no lists."""
     return json.dumps(value)
+
+
+def drawn(sweep: Sweep, seed: int, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+    """What a trial of a grid or a random search tries; nothing for bayes, which looks at the other trials first.
+
+    Args:
+        sweep: The sweep.
+        seed: What a random search follows from.
+        number: Of the trial, from 0.
+
+    Returns:
+        Optuna's parameters of the trial and their distributions, by name.
+    """
+    method, parameters = sweep.method, sweep.parameters
+    if method == "bayes":
+        return {}, {}
+    space = dict(dimension(p, method) for p in parameters)
+    if method == "grid":
+        return {name: choice(value) for name, value in sweep.combination(number).items()}, space
+    shares = sweep.draw(seed, number)
+    params = {}
+    for parameter in parameters:
+        name, kind = dimension(parameter, method)
+        value = shares[parameter.name] if name != parameter.name else parameter.at(shares[parameter.name])
+        params[name] = choice(value) if isinstance(kind, CategoricalDistribution) else value
+    return params, space

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from personlab.errors import InputError
-from personlab.experiments.sweeps.distributions import choice, dimension, value_of
+from personlab.experiments.sweeps.distributions import dimension, drawn, value_of
 from personlab.experiments.sweeps.folder import PROCESSES, keep_parameters, lock_trial, place_of
 from personlab.experiments.sweeps.records import Record, State, first_reaching
 from personlab.experiments.sweeps.space import Sweep
@@ -203,7 +203,9 @@ class SharedStudy:
         # Of a trial that was killed while its parameters were chosen, those that it has are kept.
         formers = [t for t in self._all() if t.user_attrs["trial"] == number and t.params]
         former = max(formers, key=lambda trial: len(trial.params), default=None)
-        params, distributions = (former.params, former.distributions) if former else self._drawn(number)
+        params, distributions = (
+            (former.params, former.distributions) if former else drawn(self.sweep, self._seed, number)
+        )
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
             user_attrs={
@@ -232,22 +234,6 @@ class SharedStudy:
             raise
         self.told(claim, parameters=parameters, seconds=seconds, attempts=attempts)
         return claim
-
-    def _drawn(self, number: int) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
-        """What a grid or a random search tries; nothing for bayes, which looks at the other trials first."""
-        method, parameters = self.sweep.method, self.sweep.parameters
-        if method == "bayes":
-            return {}, {}
-        space = dict(dimension(p, method) for p in parameters)
-        if method == "grid":
-            return {name: choice(value) for name, value in self.sweep.combination(number).items()}, space
-        shares = self.sweep.draw(self._seed, number)
-        params = {}
-        for parameter in parameters:
-            name, kind = dimension(parameter, method)
-            value = shares[parameter.name] if name != parameter.name else parameter.at(shares[parameter.name])
-            params[name] = choice(value) if isinstance(kind, CategoricalDistribution) else value
-        return params, space
 
     def _suggested(self, number: int, storage_id: int, dimensions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         """What the tree-structured Parzen estimator tries beside what the trial has; the number decides its seed."""
