@@ -135,6 +135,10 @@ def test_a_config_is_resolved_without_a_run() -> None:
         (DECODES | {"data": {"val_split": "train2017"}}, [], "has no 'val_split'"),
         (DECODES | {"factors": [{"name": "x", "levels": [{"name": 1, "size": 257}]}]}, [], "is the same as 'baseline'"),
         (training(set={"model.nothing": 1}), [], "model.nothing"),
+        (
+            training(factors=[{"name": "x", "levels": [{"name": "b", "set": {"data.batch_size": "many"}}]}]), [],
+            "study.yaml: x: b: data.batch_size: expected int, got many (personlab fit --help lists the options)",
+        ),
     ],
 )  # fmt: skip
 def test_mistakes_are_told_before_anything_runs(ablate, tmp_path, capsys, study, words, told) -> None:

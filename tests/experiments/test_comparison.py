@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from personlab.errors import InputError
 from personlab.evaluation.image_sets import companion
@@ -109,6 +110,19 @@ def test_runs_from_other_initial_weights_are_no_repeats(tmp_path: Path, people: 
     assert [row.setting for row in told.rows] == [0, 0, 1, 1]
     assert "initial weights of the same name with other content" in told.rows[2].marks
     assert not any("initial weights" in mark for mark in told.rows[1].marks)
+    # One that went on with another option is no repeat, either, and says so.
+    for path in paths[:2]:
+        content = yaml.safe_load((path / "config.yaml").read_text())
+        content.setdefault("trainer", {})["max_steps"] = 9
+        if path == paths[1]:
+            (path / "config-resumed-1.yaml").write_text(yaml.safe_dump(content))
+            card = json.loads((path / "run.json").read_text())
+            (path / "run.json").write_text(json.dumps(card | {"resumed": [{}]}))
+    rows = compared(paths[:2]).rows
+    assert [row.setting for row in rows] == [0, 1]
+    assert any(
+        mark.startswith("when resumed (config-resumed-1.yaml) trainer.max_steps was 9") for mark in rows[1].marks
+    )
     paths[2:] = [make_run(tmp_path, people, f"unknown{n}", seed=n, settings=named) for n in (2, 3)]
     assert not any("initial weights" in mark for row in compared(paths).rows for mark in row.marks)
 
@@ -247,7 +261,7 @@ def test_what_else_differs_is_marked(tmp_path: Path, people: Path) -> None:
     marks = "\n".join(told.rows[1].marks)
     for part in (
         "failed", "eval_size 513, not 801", "eval_stride 8, not 16", "weights ema, not raw", "trained on other data",
-        "when it was resumed", "steps 8, not 6", "images seen 64, not 48", "other code", "not committed",
+        "before it was resumed", "steps 8, not 6", "images seen 64, not 48", "other code", "not committed",
     ):  # fmt: skip
         assert part in marks
     assert told.rows[0].marks == ()

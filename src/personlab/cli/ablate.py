@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from personlab.cli.options import make_parser, progress_bar, write_result
+from personlab.cli.parser_errors import explain
 from personlab.cli.resolve import data_hashes, resolve_fit
 from personlab.errors import InputError
 from personlab.experiments.ablation.decoding import DecoderStudy
@@ -133,7 +135,11 @@ def resolve_fit_of(study: Study) -> Any:
         words = ["--config", str(study.base)]
         words += [word for overlay in overlays for word in ("--config", str(overlay))]
         words += [f"--{name}={_yaml(value)}" for name, value in (fixed | options).items()]
-        return resolve_fit(words)
+        try:
+            return resolve_fit(words)
+        except ArgumentError as error:
+            told = explain(str(error), lambda: "")
+            raise InputError(f"{told} (personlab fit --help lists the options)") from error
 
     return resolve
 

@@ -10,6 +10,7 @@ from personlab.errors import InputError
 from personlab.experiments.catalogue import Run
 from personlab.experiments.evidence import network_of, stage_of
 from personlab.experiments.inputs import INITIAL_WEIGHTS
+from personlab.experiments.resumption import resumed_otherwise
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ def marks_of(run: Run, spent: Spent, baseline: Run, baseline_spent: Spent) -> li
         A few words each, such as `eval_size 801, not 513`; empty if there is nothing to say.
     """
     marks = [] if run.status == "finished" else [f"{run.status}, not finished"]
+    marks += resumed_otherwise(run)
     if run is baseline:
         return marks
     mine, theirs = _evaluated_by(run), _evaluated_by(baseline)
@@ -69,8 +71,6 @@ def marks_of(run: Run, spent: Spent, baseline: Run, baseline_spent: Spent) -> li
     hashes = [(r.card.get("data_hash") or {}).get("train") for r in (run, baseline)]
     if None not in hashes and hashes[0] != hashes[1]:
         marks.append("trained on other data")
-    if any(again.get("data_hash") not in (None, run.card.get("data_hash")) for again in run.resumed):
-        marks.append("data changed when it was resumed")
     for name, amount, other in (
         ("steps", spent.steps, baseline_spent.steps),
         ("images seen", spent.images_seen, baseline_spent.images_seen),

@@ -16,6 +16,7 @@ from personlab.experiments.comparability import Spent, marks_of, refuse_unlike
 from personlab.experiments.deltas import Delta, by_image, by_seed
 from personlab.experiments.evidence import KINDS, Evidence, network_of
 from personlab.experiments.labels import SEEDS, labels_of, setting_labels
+from personlab.experiments.resumption import resumed_otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +223,8 @@ def group_by_setting(runs: Sequence[Run]) -> list[list[Run]]:
     groups: dict[str, list[Run]] = {}
     for run in runs:
         decided = {key: value for key, value in run.settings.items() if key not in SEEDS}
-        key = [decided, run.card.get("git"), run.card.get("data_hash"), run.section("weights_hash")]
+        card = [run.card.get("git"), run.card.get("data_hash"), run.section("weights_hash")]
+        key = [decided, *card, resumed_otherwise(run)]
         groups.setdefault(json.dumps(key, sort_keys=True, default=str), []).append(run)
     return list(groups.values())
 

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 
 from personlab.errors import InputError
-from personlab.experiments.catalogue import read_mapping
 from personlab.experiments.inputs import CHECKPOINT, INITIAL_WEIGHTS, data_hashes, weights_hashes
 from personlab.experiments.provenance import git_state, has_commit, source_tree, versions
 from personlab.experiments.record import COMMANDS, Run
+from personlab.experiments.resumption import resumed_otherwise
 from personlab.experiments.runs import describe_devices
-from personlab.experiments.settings import flat, settings_of
+from personlab.experiments.settings import flat
 
 _ROOT, _SKELETON = "data.root", "data.skeleton"
 _NO_FILES = ("embedded", "none", "imagenet", "imagenet:package")
@@ -165,19 +165,8 @@ def _resumption(run: Run) -> list[str]:
     if not run.resumed:
         return []
     times = len(run.resumed)
-    warnings = [f"the run was resumed {times} time{'s' * (times > 1)}; this one goes through without a stop"]
-    for number in range(1, times + 1):
-        path = run.path / f"config-resumed-{number}.yaml"
-        theirs = settings_of(read_mapping(path, []))
-        mine = run.settings | {CHECKPOINT: theirs.get(CHECKPOINT)}
-        names = [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]
-        if theirs:
-            warnings += [
-                f"when resumed ({path.name}) {name} was {theirs.get(name)}, not {mine.get(name)}" for name in names
-            ]
-    if any(part.get("data_hash") not in (None, run.card.get("data_hash")) for part in run.resumed):
-        warnings.append("its data changed before it was resumed")
-    return warnings
+    told = f"the run was resumed {times} time{'s' * (times > 1)}; this one goes through without a stop"
+    return [told, *resumed_otherwise(run)]
 
 
 def _batch(run: Run) -> list[str]:

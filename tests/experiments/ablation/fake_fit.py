@@ -7,6 +7,7 @@ by with the seed 0, and a quarter more with each next.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -46,6 +47,8 @@ def main() -> int:
     (run / "evaluation.json").write_text(json.dumps({"step": 5, "only_with_keypoints": False}))
     (run / "metrics.jsonl").write_text(json.dumps({"step": 4, "wall_s": 60.0}) + "\n")
     card = {"status": "finished", "seed": config["seed_everything"], "data_hash": DATA_HASH, "git": {"commit": "c"}}
+    if weights := config["model"].get("initial_weights"):
+        card["weights_hash"] = {"model.initial_weights": hashlib.sha256(Path(weights).read_bytes()).hexdigest()}
     card |= {"devices": os.environ.get("CUDA_VISIBLE_DEVICES"), "group": os.environ.get("WANDB_RUN_GROUP")}
     (run / "run.json").write_text(json.dumps(card))
     return 0

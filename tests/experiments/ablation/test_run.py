@@ -151,6 +151,61 @@ def test_finished_runs_are_taken_wherever_they_lie_and_by_config_alone(place) ->
     assert len(done) == 3
 
 
+def test_initial_weights_are_known_by_what_they_were_and_not_by_their_name(place) -> None:
+    weights = place.folder / "w.safetensors"
+    weights.write_bytes(b"first")
+    common = {"model.initial_weights": str(weights)}
+    place.runner().run(place.plan(SHIFTED, seeds=[0], **common))
+    assert place.runner().sort(place.plan(SHIFTED, seeds=[0], **common))[1] == []
+    moved = weights.rename(place.folder / "moved.safetensors")
+    assert place.runner().sort(place.plan(SHIFTED, seeds=[0], **{"model.initial_weights": str(moved)}))[1] == []
+    weights.write_bytes(b"second")
+    assert len(place.runner().sort(place.plan(SHIFTED, seeds=[0], **common))[1]) == 2
+    for card in place.runs.glob("*/*/run.json"):  # of a run of which it is not known
+        card.write_text(json.dumps({k: v for k, v in json.loads(card.read_text()).items() if k != "weights_hash"}))
+    weights.write_bytes(b"first")
+    assert len(place.runner().sort(place.plan(SHIFTED, seeds=[0], **common))[1]) == 2
+
+
+def test_a_run_that_went_on_otherwise_is_not_taken(place) -> None:
+    plan = place.plan(SHIFTED, seeds=[0])
+    place.runner().run(plan)
+    run = next(place.runs.glob("fake-baseline-seed0/*"))
+    config, card = yaml.safe_load((run / "config.yaml").read_text()), json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(card | {"resumed": [{"data_hash": card["data_hash"]}]}))
+    (run / "config-resumed-1.yaml").write_text(yaml.safe_dump(config | {"ckpt_path": "last.ckpt"}))
+    assert place.runner().sort(plan)[1] == [], "it went on as it had begun"
+    (run / "config-resumed-1.yaml").write_text(yaml.safe_dump(config | {"trainer": {"max_steps": 9}}))
+    assert [trial.cell for trial in place.runner().sort(plan)[1]] == ["baseline"]
+    (run / "config-resumed-1.yaml").unlink()
+    (run / "run.json").write_text(json.dumps(card | {"resumed": [{"data_hash": {"train": "other"}}]}))
+    assert [trial.cell for trial in place.runner().sort(plan)[1]] == ["baseline"]
+
+
+def test_long_names_of_levels_are_cut_where_they_name_files(place) -> None:
+    long = "n" * 300
+    plan = place.plan({f"{long}a": {"model.shift": 1}, f"{long}b": {"model.shift": 2}}, seeds=[0])
+    assert len({trial.name for trial in plan}) == 3
+    place.runner().run(plan)
+    assert place.runner().sort(plan)[1] == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["{", "[]", '{"k": 5}', '{"k": [1]}', '{"k": [{}]}', '{"k": [{"status": "failed"}]}', "[" * 100_000, b"\xff",
+     '{"k": [{"status": "failed", "seconds": -1, "devices": 1}]}'],
+    ids=lambda content: str(content)[:12],
+)  # fmt: skip
+def test_a_damaged_record_of_attempts_is_one_line_and_left_as_it_is(place, content) -> None:
+    path = place.runner().folder / "trials.json"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=r"trials\.json: is damaged; remove it"):
+        place.runner()
+    assert path.read_bytes() == before
+
+
 def test_a_failure_is_kept_and_counted_and_tried_again(place) -> None:
     levels = {"bad": {"model.does": "fail"}, "empty": {"model.does": "nothing"}}
     plan, runner = place.plan(levels, seeds=[0]), place.runner()

@@ -106,8 +106,7 @@ class DecoderStudy:
             if not self._is_kept(setting):
                 self._fill(setting, progress)
                 self._decode(setting)
-            card = json.loads(path.with_suffix(".card.json").read_text(encoding="utf-8"))
-            found[name] = scorer.read(path, card)
+            found[name] = scorer.read(path, _card(path))
             done(name)
         return found
 
@@ -194,7 +193,16 @@ class DecoderStudy:
     def _is_kept(self, setting: Setting) -> bool:
         """Whether its results are there, with their companion, which is written last."""
         path = self._results(setting)
-        return all(file.is_file() for file in (path, path.with_suffix(".card.json"), companion(path)))
+        return path.is_file() and companion(path).is_file() and bool(_card(path))
+
+
+def _card(results: Path) -> dict[str, Any]:
+    """What was noted beside kept results; empty if that is missing or damaged, so that they are made anew."""
+    try:
+        told = json.loads(results.with_suffix(".card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _mirrored(batches: Iterator[Batch]) -> Iterator[Batch]:

@@ -14,8 +14,9 @@ from personlab.errors import InputError
 from personlab.experiments.ablation.study import Study
 from personlab.experiments.catalogue import Run
 from personlab.experiments.evidence import predictions_of
+from personlab.experiments.inputs import INITIAL_WEIGHTS, weights_hashes
+from personlab.experiments.resumption import resumed_otherwise
 from personlab.experiments.settings import settings_of
-from personlab.files import sha256
 
 
 class Resolved(Protocol):
@@ -30,6 +31,8 @@ class Resolved(Protocol):
         """Its content."""
 
 
+_LONGEST = 80
+"""Letters of a level's name in the names of its files."""
 Resolve = Callable[[Sequence[Path], dict[str, Any]], Resolved]
 """Overlays and options by dotted name -> the config of a run."""
 
@@ -108,7 +111,8 @@ def make_plan(
                     "nothing can be compared; leave data.val_split, data.val_images and the like as they are"
                 )
             scored_on = hashes[data].get("val")
-            key = config_key(resolved.config, hashes[data])
+            weights = weights_hashes(resolved.config["model"].get("initial_weights"), None)
+            key = config_key(resolved.config, hashes[data], weights)
             if (key, seed) in seen:
                 raise InputError(
                     f"{study.path}: {cell.name!r} is the same as {seen[key, seed]!r}; give it another value, or leave "
@@ -119,23 +123,26 @@ def make_plan(
     return trials
 
 
-def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str]) -> str:
+def config_key(config: Mapping[str, Any], data_hash: Mapping[str, str], weights_hash: Mapping[str, str]) -> str:
     """Sixteen hexadecimal digits of what decides the result of a run, wherever it runs and its data lie.
 
     Args:
         config: The resolved config of a run.
         data_hash: Content hash of each part of the data.
+        weights_hash: Content hash of the weights that it starts from, as its run card has it; with one, their name
+            does not count.
     """
     decide = settings_of(config)
-    weights = decide.get("model.initial_weights")
-    if isinstance(weights, str) and Path(weights).is_file():
-        decide["model.initial_weights"] = sha256(weights)
+    decide[INITIAL_WEIGHTS] = weights_hash.get(INITIAL_WEIGHTS, decide.get(INITIAL_WEIGHTS))
     content = json.dumps({"config": decide, "data": dict(data_hash)}, sort_keys=True, default=str)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def find_finished(runs: Iterable[Run], trials: Iterable[Trial]) -> dict[str, Run]:
     """Finished runs that trials can take, by key; the newest where there are several.
+
+    What decides is what a run card kept when the run began: files may have changed since. A run that went on with other
+    options or data than it had begun with is none of them.
 
     Args:
         runs: To choose from.
@@ -147,11 +154,14 @@ def find_finished(runs: Iterable[Run], trials: Iterable[Trial]) -> dict[str, Run
     for run in runs:
         if run.status != "finished" or run.card.get("seed") not in seeds or predictions_of(run) is None:
             continue
-        key, when = config_key(run.config, run.section("data_hash")), run.directory.card.stat().st_mtime
-        if key in wanted and (key not in found or found[key][0] < when):
+        key = config_key(run.config, run.section("data_hash"), run.section("weights_hash"))
+        when = run.directory.card.stat().st_mtime
+        if key in wanted and (key not in found or found[key][0] < when) and not resumed_otherwise(run):
             found[key] = when, run
     return {key: run for key, (_, run) in found.items()}
 
 
 def _slug(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "level"
+    """A level's name as part of a file's; where it is cut short, its hash tells it from others."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_") or "level"
+    return slug if len(slug) <= _LONGEST else f"{slug[:_LONGEST]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO, Any
 
+from personlab.errors import InputError
 from personlab.experiments.ablation.forecast import forecast
 from personlab.experiments.ablation.plan import Trial, find_finished
 from personlab.experiments.ablation.study import Budget
@@ -223,12 +224,21 @@ class Runner:
         return self.folder / "logs" / f"{trial.name}.log"
 
     def _read_attempts(self) -> dict[str, list[dict[str, Any]]]:
+        path = self.folder / "trials.json"
         try:
-            found = json.loads((self.folder / "trials.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            found = json.loads(path.read_text(encoding="utf-8"))
+            attempts = [attempt for tried in found.values() for attempt in tried]
+            for attempt in attempts:
+                if not isinstance(attempt["status"], str) or not attempt["seconds"] * attempt["devices"] >= 0:
+                    raise ValueError("an attempt is none")
+        except FileNotFoundError:
             return {}
-        if not isinstance(found, dict):
-            return {}
-        for attempt in (attempt for tried in found.values() for attempt in tried if attempt["status"] == RUNNING):
-            attempt["status"] = "cut off"
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise InputError(
+                f"{path}: is damaged; remove it, and what was spent so far is forgotten: finished runs are known by "
+                "their folders"
+            ) from error
+        for attempt in attempts:
+            if attempt["status"] == RUNNING:
+                attempt["status"] = "cut off"
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ from omegaconf import OmegaConf
 
 from personlab.errors import InputError
 
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,63}")
+_MOST_SEED = 2**32 - 1
+_OWN = ("seed_everything", "resume", "run.name", "run.root", "evaluation.keep_predictions")
+"""Options of `personlab fit` that a study gives its trials itself."""
 _COMMON = ("name", "data", "factors", "design", "baseline")
 _TRAINING = ("base", "set", "seeds", "budget")
 _DECODING = ("weights", "fields", "split", "max_images", "only_with_keypoints")
@@ -141,7 +145,7 @@ def _study(path: Path, raw: dict[str, Any]) -> Study:
     _only(raw, known, "a decoder-only study" if decodes else "a study")
     name = raw.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ValueError(f"name is {name!r}; give letters, digits, _, - and . as its folder is called")
+        raise ValueError(f"name is {name!r}; give up to 64 letters, digits, _, - and . as its folder is called")
     design = raw.get("design", "one_at_a_time")
     if design not in ("one_at_a_time", "full"):
         raise ValueError(f"design is {design!r}; use one_at_a_time or full")
@@ -166,9 +170,9 @@ def _training(path: Path, raw: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(raw.get("base"), str):
         raise ValueError("base is missing; give the recipe that is trained, such as base: ../experiment/demo.yaml")
     seeds = raw.get("seeds", [0])
-    whole = isinstance(seeds, list) and all(type(seed) is int and seed >= 0 for seed in seeds)
+    whole = isinstance(seeds, list) and all(type(seed) is int and 0 <= seed <= _MOST_SEED for seed in seeds)
     if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds is {seeds!r}; give different whole numbers, such as [0, 1]")
+        raise ValueError(f"seeds is {seeds!r}; give different whole numbers below 2^32, such as [0, 1]")
     budget = _mapping(raw.get("budget", {}), "budget")
     _only(budget, ("max_hours", "max_device_hours"), "a budget")
     for key, value in budget.items():
@@ -176,7 +180,7 @@ def _training(path: Path, raw: dict[str, Any]) -> dict[str, Any]:
             raise ValueError(f"budget.{key} is {value!r}; give a positive number")
     return {
         "base": _file(path, raw["base"], "base"),
-        "settings": _mapping(raw.get("set", {}), "set"),
+        "settings": _options(raw.get("set", {}), "set"),
         "seeds": tuple(seeds),
         "budget": Budget(**budget),
     }
@@ -220,7 +224,7 @@ def _level(path: Path, raw: Any, factor: str, decodes: bool) -> Level:
     else:
         _only(raw, ("name", "overlay", "set"), where)
         overlay = None if raw.get("overlay") is None else _file(path, str(raw["overlay"]), where)
-        level = Level(str(raw["name"]), overlay, _mapping(raw.get("set", {}), where))
+        level = Level(str(raw["name"]), overlay, _options(raw.get("set", {}), where))
     if level.overlay is None and not level.settings:
         raise ValueError(
             f"{where} changes nothing; give it {'one of ' + ', '.join(DECODING) if decodes else 'overlay or set'}"
@@ -231,9 +235,17 @@ def _level(path: Path, raw: Any, factor: str, decodes: bool) -> Level:
 def _file(study: Path, name: str, where: str) -> Path:
     """A config beside the study file, or below the working directory."""
     for place in (study.parent / name, Path(name)):
-        if place.is_file():
+        if os.path.isfile(place):  # false, too, for a name that no file can have
             return place
     raise ValueError(f"{where} names {name}, which is neither beside the study nor in the working directory")
+
+
+def _options(raw: Any, where: str) -> dict[str, Any]:
+    """Options of trainings, without those that would mean nothing."""
+    options = _mapping(raw, where)
+    if own := next((name for name in options if name in _OWN), None):
+        raise ValueError(f"{where}: {own} is the study's to give (name, seeds); leave it out")
+    return options
 
 
 def _mapping(raw: Any, where: str) -> dict[str, Any]:
