@@ -13,6 +13,7 @@ from personlab.cli.main import main
 from personlab.cli.resolve import resolve_fit
 from personlab.evaluation.field_cache import FieldCache
 from personlab.evaluation.results import read_results
+from personlab.experiments.lock import RunLock
 
 ROOT = Path(__file__).resolve().parents[2]
 DECODES: dict[str, Any] = {
@@ -147,3 +148,15 @@ def test_mistakes_are_told_before_anything_runs(ablate, tmp_path, capsys, study,
     assert told in error
     assert "Traceback" not in error
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_second_start_of_a_study_is_refused_in_its_own_words(ablate, tmp_path, capsys) -> None:
+    folder = tmp_path / "runs" / "ablations" / DECODES["name"]
+    folder.mkdir(parents=True)
+    lock = RunLock(folder)
+    lock.acquire()
+    ablate(DECODES, code=2)
+    told = capsys.readouterr().err
+    assert f"{folder}: another personlab ablate works on this study (process " in told
+    assert told.rstrip().endswith("; wait for it")
+    lock.release()

@@ -58,6 +58,7 @@ def test_runs_are_listed_with_what_they_came_to_and_what_differs(runs, capsys):
     (["--name", "dead"], ["id2"]), (["--min_ap", "0.4"], ["id1"]), (["--last", "2"], ["id1", "id0"]),
     (["--where", "lr=1e-2"], ["id1"]), (["--where", "optimizer=SGD", "--where", "lr=0.1"], ["id2"]),
     (["--where", "data.train_images=null"], ["id2", "id1", "id0"]), (["--where", "data.workers=3"], []),
+    (["--where", "data.workers=2020-13-45"], []),
     (["--last", "1", "--name", "dead"], ["id2"]),
 ])  # fmt: skip
 def test_runs_are_filtered_and_sorted(runs, capsys, words, ids):

@@ -119,6 +119,9 @@ def test_broken_runs_are_listed_with_what_is_wrong(tmp_path):
         "cut scores": lambda f: (f / "evaluation.json").write_text('{"keypoints": {"A'),
         "strange scores": lambda f: (f / "evaluation.json").write_text('{"keypoints": 3, "segmentation": {"AP": "x"}}'),
         "cut ledger": lambda f: (f / "metrics.jsonl").write_bytes(b'{"step": 1}\n[]\n3\n\xff\n{"step": 2, "wal'),
+        "huge scores": lambda f: (f / "evaluation.json").write_text('{"keypoints": {"AP": 1' + "0" * 400 + "}}"),
+        "huge times": lambda f: (f / "metrics.jsonl").write_text('{"step": 1, "wall_s": 1' + "0" * 400 + "}\n"),
+        "endless config": lambda f: (f / "config.yaml").write_text("a: &a [*a]\n"),
         "empty": lambda f: [shutil.rmtree(f), f.mkdir()],
         "begun": lambda f: [p.unlink() for p in f.iterdir() if p.is_file()],
     }
@@ -135,7 +138,8 @@ def test_broken_runs_are_listed_with_what_is_wrong(tmp_path):
     lost = {"no card", "cut card", "no mapping", "deep", "bytes", "folder", "strange", "empty", "begun"}
     assert {name for name, run in runs.items() if run.status == "broken"} - {"loop"} == lost
     faults = {name: " ".join(run.faults) for name, run in runs.items()}
-    assert faults["0"] == faults["cut ledger"] == ""
+    assert faults["0"] == faults["cut ledger"] == faults["huge times"] == ""
+    assert "config.yaml: is cut or damaged (Circular" in faults["endless config"]
     assert "keypoints is '3'" in faults["strange scores"]
     assert "segmentation.AP is 'x'" in faults["strange scores"]
     assert "run.json: is missing" in faults["no card"]

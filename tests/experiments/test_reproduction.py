@@ -128,6 +128,10 @@ def test_data_are_looked_at_where_they_are_said_to_be(make, synthetic, tmp_path)
     assert moved.words[-1] == f"--data.root={synthetic}"
 
 
+def test_initial_weights_that_are_no_name_end_nothing() -> None:
+    assert weights_hashes(3, None) == {}  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("option", ["model.initial_weights", "ckpt_path"])
 def test_weights_are_known_by_their_content(make, tmp_path, option):
     file = tmp_path / "w.safetensors"

@@ -179,7 +179,7 @@ def _held(folder: Path) -> Iterator[None]:
     """
     check_writable(folder / "results.json", "give another --runs_root")
     folder.mkdir(parents=True, exist_ok=True)
-    lock = RunLock(folder)
+    lock = RunLock(folder, "another personlab ablate works on this study", "wait for it")
     lock.acquire()
     try:
         yield

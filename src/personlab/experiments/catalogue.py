@@ -162,6 +162,7 @@ def read_mapping(path: Path, faults: list[str]) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else read_yaml(text)
+        json.dumps(content, default=str, skipkeys=True)  # YAML can name a part that holds itself
     except FileNotFoundError:
         faults.append(f"{path.name}: is missing")
     except OSError as error:

@@ -18,14 +18,14 @@ def weights_hashes(initial_weights: str | None, checkpoint: str | None) -> dict[
     """SHA-256 of the weight file that a run starts from or scores, by the option that names it.
 
     Args:
-        initial_weights: `model.initial_weights` of the config.
+        initial_weights: `model.initial_weights` of the config; what is no text names nothing.
         checkpoint: `ckpt_path`; where there is one, initial weights are not read.
 
     Returns:
         One entry, or none where nothing is read or the file is not there.
     """
     try:
-        path = checkpoint or (source_file(initial_weights) if initial_weights else None)
+        path = checkpoint or (source_file(initial_weights) if isinstance(initial_weights, str) else None)
         return {CHECKPOINT if checkpoint else INITIAL_WEIGHTS: sha256(path)} if path else {}
     except (OSError, InputError):
         return {}

@@ -27,9 +27,15 @@ class RunLock:
         folder: The run directory.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """Nothing is held yet."""
+    def __init__(
+        self,
+        folder: Path,
+        holds: str = "another job trains in this run directory",
+        mend: str = "wait for it, or start a run of its own without --resume and --ckpt_path",
+    ) -> None:
+        """Nothing is held yet; the words are for who finds it held."""
         self.path = folder / NAME
+        self._holds, self._mend = holds, mend
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
@@ -45,10 +51,7 @@ class RunLock:
         if not _locked(file):
             holder = _holder(file)
             file.close()
-            raise InputError(
-                f"{self.path.parent}: another job trains in this run directory{holder}; wait for it, or start a run of "
-                "its own without --resume and --ckpt_path"
-            )
+            raise InputError(f"{self.path.parent}: {self._holds}{holder}; {self._mend}")
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         file.flush()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -237,4 +238,7 @@ def _number(value: Any) -> float | None:
     """A finite number, or None: a line that somebody else wrote may hold anything."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return value if abs(value) < float("inf") else None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:  # a whole number that is larger than any float
+        return None

@@ -118,7 +118,7 @@ def is_value(name: str, value: Any, given: str) -> bool:
         return True
     try:
         meant = _plain(read_yaml(given))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # no value, or one that looks like a date and is none
         return False
     return bool(meant == value) and isinstance(meant, bool) == isinstance(value, bool)
 

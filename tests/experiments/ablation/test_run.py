@@ -151,6 +151,22 @@ def test_finished_runs_are_taken_wherever_they_lie_and_by_config_alone(place) ->
     assert len(done) == 3
 
 
+def test_the_forecast_is_judged_by_finished_runs_alone(place) -> None:
+    common = {"trainer.max_steps": 10}
+    place.runner().run(place.plan(SHIFTED, seeds=[0], **common))
+    further = place.plan({"shifted": {"model.shift": 20}}, seeds=[1], **common)
+    assert "1.0 min each, judged by 2 runs" in place.runner().forecast(further)
+    for card in place.runs.glob("fake-baseline*/*/run.json"):
+        card.write_text(json.dumps(json.loads(card.read_text()) | {"status": "failed"}))
+    assert "judged by 1 runs" in place.runner().forecast(further)
+
+
+def test_what_is_handed_out_is_what_counts(place) -> None:
+    plan, runner = place.plan(SHIFTED, seeds=[0], **{"trainer.devices": "auto"}), place.runner(devices=("0,1,2,3",))
+    runner.run(plan)
+    assert [runner.attempts[trial.key][0]["devices"] for trial in plan] == [4, 4]
+
+
 def test_initial_weights_are_known_by_what_they_were_and_not_by_their_name(place) -> None:
     weights = place.folder / "w.safetensors"
     weights.write_bytes(b"first")

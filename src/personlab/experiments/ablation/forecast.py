@@ -50,10 +50,17 @@ def forecast(
 
 
 def seconds_of(run: Run, trial: Trial) -> float | None:
-    """Seconds that a trial takes if it costs what a run did; None if their costs differ or the run told none."""
+    """Seconds that a trial takes if it costs what a run did; None if it does not, did not finish or told none."""
     theirs, mine = (_at(c, "trainer.max_steps") for c in (run.config, trial.config))
     alike = all(_at(run.config, name) == _at(trial.config, name) for name in _SAME_COST)
-    if not run.seconds or not alike or type(theirs) is not int or type(mine) is not int or min(theirs, mine) < 1:
+    if (
+        run.status != "finished"
+        or not run.seconds
+        or not alike
+        or type(theirs) is not int
+        or type(mine) is not int
+        or min(theirs, mine) < 1
+    ):
         return None
     return run.seconds * mine / theirs
 

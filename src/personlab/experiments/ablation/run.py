@@ -148,8 +148,8 @@ class Runner:
         environment = trial_environment(devices, self._workers, wandb_variables(self.folder.name))
         began = noted = time.monotonic()
         attempt: dict[str, Any] = {
-            "status": RUNNING, "exit": None, "start": now(), "seconds": 0.0, "devices": trial.devices, "run": None,
-            "error": None,
+            "status": RUNNING, "exit": None, "start": now(), "seconds": 0.0,
+            "devices": len(devices.split(",")) if devices else trial.devices, "run": None, "error": None,
         }  # fmt: skip
         with self._changing:
             self.attempts.setdefault(trial.key, []).append(attempt)
