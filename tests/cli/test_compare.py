@@ -53,6 +53,16 @@ def test_the_baseline_is_a_name_or_a_directory(runs: Path, tmp_path: Path, name:
     assert told["runs"][1]["deltas"] == {}
 
 
+@pytest.mark.parametrize("name", ["b_good", "b_good/1", "path"])
+def test_the_images_are_of_a_name_or_a_directory(
+    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(runs)  # a relative directory
+    words = ["compare", str(runs), "-o", str(tmp_path / "r.html"), "--resamples", "100", "--images", "1"]
+    assert main([*words, "--images_of", str(Path("b_good") / "1") if name == "path" else name]) == 0
+    assert "data:image/jpeg" in (tmp_path / "r.html").read_text()
+
+
 def test_without_the_data_set_scores_are_compared_alone(
     runs: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

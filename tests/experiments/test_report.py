@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -106,7 +107,7 @@ def test_tables_hold_what_charts_show(page: str, compared: tuple[Comparison, Gal
     text = Page(page).text
     comparison, gallery = compared
     for section in ("Settings", "Learning curves", "Accuracy and cost", "What is wrong", "Images that changed most",
-                    "What differs besides scores", "Runs that did not finish"):  # fmt: skip
+                    "What differs besides scores", "Runs that did not finish, or have no scores"):  # fmt: skip
         assert section in text
     good = comparison.rows[2]
     assert good.deltas["keypoints"]["all"].text().replace("-", "−") in text
@@ -128,6 +129,16 @@ def test_markdown_and_latex_escape_names(compared: tuple[Comparison, Gallery | N
     assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {13}
     assert r"\&|\_\$\%" in latex
     assert "Without scores: dead/1 (failed)." in markdown
+
+
+@pytest.mark.parametrize("name", ["[x] y", "*star"])
+def test_latex_takes_no_name_for_a_part_of_the_row_before(
+    compared: tuple[Comparison, Gallery | None], name: str
+) -> None:
+    comparison = compared[0]
+    told = to_latex(replace(comparison, settings=tuple(replace(s, label=name) for s in comparison.settings)))
+    assert f"{{}}{name}" in told
+    assert not re.search(r"^[\[*]", told, re.MULTILINE)
 
 
 def test_differences_besides_scores(compared: tuple[Comparison, Gallery | None]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from personlab.experiments.catalogue import read_run
 from personlab.experiments.run_diff import diff_runs
-from tests.experiments.run_files import COMMITS, scores, write_run
+from tests.experiments.run_files import COMMITS, config, scores, write_run
 
 
 def differences(tmp_path, **b):
@@ -59,6 +60,15 @@ def test_data_of_unknown_hash_are_not_called_the_same_beside_known_weights(tmp_p
     found = diff_runs(a, other)["data"]
     assert found.notes == ("run a does not tell its data hash",)
     assert found.differs == {"weights_hash.ckpt_path": ("x", "y")}
+
+
+def test_settings_of_a_part_that_went_on_are_told(tmp_path):
+    a, b = (write_run(tmp_path, name, resumed=[{}]) for name in "ab")
+    for folder, steps in ((a, 4), (b, 9)):
+        (folder / "config-resumed-1.yaml").write_text(yaml.safe_dump(config(trainer__max_steps=steps)))
+    told = diff_runs(read_run(a), read_run(b))["config"]
+    assert told.notes == ("b: when resumed (config-resumed-1.yaml) trainer.max_steps was 9, not 4",)
+    assert not told.differs
 
 
 def test_scores_of_other_data_are_marked(tmp_path):

@@ -134,7 +134,7 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
     """
     others = [row for row in comparison.rows[1:] if row.label in comparison.evidence]
     if options.images_of is not None:
-        others = [row for row in others if options.images_of in (row.label, row.run.name, str(row.run.path))]
+        others = [row for row in others if _is_called(row, options.images_of)]
         if not others:
             raise InputError(f"--images_of {options.images_of}: no run but the baseline with predictions is called so")
     if judge is None or not others or not options.images:
@@ -148,6 +148,13 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
         logger.info("no images to show: those of the data set are not at %s", judge.images)
         return None
     return gallery
+
+
+def _is_called(row: Row, wanted: str) -> bool:
+    """Whether a row is meant by its label, or by what `--baseline` takes: name, id, both, or the run directory."""
+    run = row.run
+    names = (row.label, run.name, run.run_id, f"{run.name}/{run.run_id}")
+    return wanted in names or Path(wanted).resolve() == run.path.resolve()
 
 
 def _print(comparison: Comparison) -> None:

@@ -7,8 +7,8 @@ from personlab.experiments.inputs import CHECKPOINT
 from personlab.experiments.settings import settings_of
 
 
-def resumed_otherwise(run: Run) -> list[str]:
-    """Settings that were others when a run was resumed, and its data, in words: its config tells nothing of them.
+def other_settings(run: Run) -> list[str]:
+    """Settings that were others when a run was resumed, in words: its config tells nothing of them.
 
     Empty if it went on as it had begun, but for the checkpoint, or never stopped.
     """
@@ -19,9 +19,11 @@ def resumed_otherwise(run: Run) -> list[str]:
         mine = run.settings | {CHECKPOINT: theirs.get(CHECKPOINT)}
         names = [name for name in sorted(mine.keys() | theirs.keys()) if mine.get(name) != theirs.get(name)]
         if theirs:
-            told += [
-                f"when resumed ({path.name}) {name} was {theirs.get(name)}, not {mine.get(name)}" for name in names
-            ]
-    if any(part.get("data_hash") not in (None, run.card.get("data_hash")) for part in run.resumed):
-        told.append("its data changed before it was resumed")
+            told += [f"when resumed ({path.name}) {n} was {theirs.get(n)}, not {mine.get(n)}" for n in names]
     return told
+
+
+def resumed_otherwise(run: Run) -> list[str]:
+    """Settings and data that were others when a run was resumed, in words; see `other_settings`."""
+    changed = any(part.get("data_hash") not in (None, run.card.get("data_hash")) for part in run.resumed)
+    return [*other_settings(run), *["its data changed before it was resumed"] * changed]

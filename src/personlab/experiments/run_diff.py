@@ -8,6 +8,7 @@ from typing import Any
 
 from personlab.experiments.provenance import commits_between
 from personlab.experiments.record import Run
+from personlab.experiments.resumption import other_settings
 from personlab.experiments.settings import differing, flat
 
 _SEED = "seed_everything"
@@ -70,6 +71,7 @@ def _config(a: Run, b: Run) -> Group:
     for letter, run in (("a", a), ("b", b)):
         told = "; ".join(fault for fault in run.faults if fault.startswith("config.yaml"))
         notes += [f"{letter}: {told}"] if told else []
+        notes += [f"{letter}: {changed}" for changed in other_settings(run)]
     if a.config and b.config:
         whole, decisive = [flat(run.config) for run in (a, b)], {_SEED, *settings[0], *settings[1]}
         besides = [name for name in differing(whole) if name not in decisive]

@@ -198,6 +198,17 @@ def test_a_run_that_went_on_otherwise_is_not_taken(place) -> None:
     assert [trial.cell for trial in place.runner().sort(plan)[1]] == ["baseline"]
 
 
+def test_damaged_predictions_are_told_with_a_way_on(place) -> None:
+    plan, runner = place.plan(SHIFTED, seeds=[0]), place.runner()
+    runner.run(plan)
+    run = next(place.runs.glob("fake-baseline-seed0/*"))
+    (run / "predictions" / "val-step5.json").write_text("[{")
+    with pytest.raises(
+        InputError, match=rf"val-step5\.json: .*; or remove {run}, and the same command trains it again"
+    ):
+        collect(plan, runner)
+
+
 def test_long_names_of_levels_are_cut_where_they_name_files(place) -> None:
     long = "n" * 300
     plan = place.plan({f"{long}a": {"model.shift": 1}, f"{long}b": {"model.shift": 2}}, seeds=[0])

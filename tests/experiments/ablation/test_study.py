@@ -44,6 +44,12 @@ def test_one_factor_at_a_time(write, tmp_path) -> None:
     assert study.cells()[1].levels[0].overlay == tmp_path / "zero.yaml"
 
 
+def test_names_are_of_one_line(write) -> None:
+    levels = [{"name": "a\nb", "set": {"x": 1}}]
+    study = read_study(write(TRAINS | {"factors": [{"name": "f\n g", "levels": levels}]}))
+    assert [cell.name for cell in study.cells()] == ["baseline", "f g: a b"]
+
+
 def test_all_combinations(write) -> None:
     names = [cell.name for cell in read_study(write(TRAINS | {"design": "full"})).cells()]
     assert names == [

@@ -155,7 +155,7 @@ def _study(path: Path, raw: dict[str, Any]) -> Study:
     common: dict[str, Any] = {
         "path": path,
         "name": name,
-        "baseline": str(raw.get("baseline", "baseline")),
+        "baseline": _in_a_line(raw.get("baseline", "baseline")),
         "factors": tuple(_factor(path, f, n, decodes) for n, f in enumerate(factors)),
         "full": design == "full",
         "data": _mapping(raw.get("data", {}), "data"),
@@ -210,7 +210,9 @@ def _factor(path: Path, raw: Any, number: int, decodes: bool) -> Factor:
     _only(raw, ("name", "levels"), where)
     if raw.get("name") is None or not isinstance(raw.get("levels"), list) or not raw["levels"]:
         raise ValueError(f"{where} needs a name and a list of levels")
-    return Factor(str(raw["name"]), tuple(_level(path, level, f"{raw['name']}", decodes) for level in raw["levels"]))
+    return Factor(
+        _in_a_line(raw["name"]), tuple(_level(path, level, f"{raw['name']}", decodes) for level in raw["levels"])
+    )
 
 
 def _level(path: Path, raw: Any, factor: str, decodes: bool) -> Level:
@@ -220,11 +222,11 @@ def _level(path: Path, raw: Any, factor: str, decodes: bool) -> Level:
     where = f"level {raw['name']} of {factor}"
     if decodes:
         _only(raw, ("name", *DECODING), where)
-        level = Level(str(raw["name"]), None, {key: value for key, value in raw.items() if key != "name"})
+        level = Level(_in_a_line(raw["name"]), None, {key: value for key, value in raw.items() if key != "name"})
     else:
         _only(raw, ("name", "overlay", "set"), where)
         overlay = None if raw.get("overlay") is None else _file(path, str(raw["overlay"]), where)
-        level = Level(str(raw["name"]), overlay, _options(raw.get("set", {}), where))
+        level = Level(_in_a_line(raw["name"]), overlay, _options(raw.get("set", {}), where))
     if level.overlay is None and not level.settings:
         raise ValueError(
             f"{where} changes nothing; give it {'one of ' + ', '.join(DECODING) if decodes else 'overlay or set'}"
@@ -238,6 +240,11 @@ def _file(study: Path, name: str, where: str) -> Path:
         if os.path.isfile(place):  # false, too, for a name that no file can have
             return place
     raise ValueError(f"{where} names {name}, which is neither beside the study nor in the working directory")
+
+
+def _in_a_line(name: Any) -> str:
+    """A name as tables have it."""
+    return " ".join(str(name).split())
 
 
 def _options(raw: Any, where: str) -> dict[str, Any]:

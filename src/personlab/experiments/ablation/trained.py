@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personlab.data.coco import annotation_path
+from personlab.errors import InputError
 from personlab.experiments.ablation.evidence import Evidence, Scorer
 from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.run import Runner
@@ -51,7 +52,10 @@ def _evidence(run: Run, config: dict[str, Any], scorers: dict[Any, Scorer], root
     if key not in scorers:
         skeleton = COCO if key[1] is None else Skeleton.from_file(key[1])
         scorers[key] = Scorer(annotations, skeleton, key[2])
-    return scorers[key].read(results, _about(run, root))
+    try:
+        return scorers[key].read(results, _about(run, root))
+    except InputError as error:
+        raise InputError(f"{error}; or remove {run.path}, and the same command trains it again") from error
 
 
 def _about(run: Run, root: Path) -> dict[str, Any]:

@@ -148,4 +148,5 @@ def _markdown(text: str) -> str:
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    plain = "".join(_LATEX.get(letter, letter) for letter in " ".join(text.split()))
+    return f"{{}}{plain}" if plain.startswith(("[", "*")) else plain  # which the end of the row before would take
