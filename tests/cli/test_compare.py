@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,17 @@ def test_the_baseline_is_a_name_or_a_directory(runs: Path, tmp_path: Path, name:
     told = json.loads((tmp_path / "r.json").read_text())
     assert [run["label"] for run in told["runs"]] == ["b_good", "a_base"]
     assert told["runs"][1]["deltas"] == {}
+
+
+def test_a_baseline_without_predictions_takes_nothing_from_the_others(
+    runs: Path, synthetic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [make_run(tmp_path / "runs", synthetic, f"r{n}", skill=0.4 + n / 4) for n in range(3)]
+    shutil.rmtree(paths[0] / "predictions")
+    out = tmp_path / "r.html"
+    assert main(["compare", *map(str, paths), "-o", str(out), "--resamples", "100", "--images", "0"]) == 0
+    assert "No predictions kept, so no intervals over images: r0." in capsys.readouterr().err
+    assert 'id="errors"' in out.read_text()
 
 
 @pytest.mark.parametrize("name", ["b_good", "b_good/1", "path"])

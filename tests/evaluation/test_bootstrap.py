@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,14 @@ import pytest
 
 from personlab.errors import InputError
 from personlab.evaluation import CocoAP
-from personlab.evaluation.bootstrap import Difference, Matches, average_precision, paired_bootstrap
+from personlab.evaluation.bootstrap import (
+    Difference,
+    Matches,
+    average_precision,
+    draws,
+    paired_bootstrap,
+    resampled_precisions,
+)
 
 
 def coco_example(shared: Path) -> tuple[dict[str, Any], list[dict[str, Any]], list[int]]:
@@ -82,6 +90,24 @@ def test_the_interval_holds_a_planted_difference(skill: float) -> None:
         assert conclusive / simulations > 0.5
     else:
         assert conclusive / simulations < 0.1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_resamples_are_the_average_precision_of_the_images_drawn(share: float) -> None:
+    """To the last bit, with images that are drawn more than once or never, and detections that are ignored."""
+    generator = np.random.default_rng(3)
+    images, detections, thresholds = 12, 90, 10
+    skill = generator.uniform(size=detections) < share
+    matches = Matches(
+        np.arange(images), generator.poisson(1.5, images), generator.integers(0, images, detections),
+        generator.uniform(size=detections).round(1), np.tile(skill, (thresholds, 1)),
+        generator.uniform(size=(thresholds, detections)) < 0.2,
+    )  # fmt: skip
+    ordered = matches.sorted()
+    expected = [average_precision(ordered, weights) for weights in draws(images, 200, 5)]
+    assert np.array_equal(resampled_precisions(matches, 200, 5), expected, equal_nan=True)
+    none = replace(matches, truths=np.zeros(images, np.int64))
+    assert np.isnan(resampled_precisions(none, 3, 0)).all()
 
 
 def test_the_same_twice_differs_by_nothing() -> None:

@@ -122,6 +122,10 @@ def test_broken_runs_are_listed_with_what_is_wrong(tmp_path):
         "huge scores": lambda f: (f / "evaluation.json").write_text('{"keypoints": {"AP": 1' + "0" * 400 + "}}"),
         "huge times": lambda f: (f / "metrics.jsonl").write_text('{"step": 1, "wall_s": 1' + "0" * 400 + "}\n"),
         "endless config": lambda f: (f / "config.yaml").write_text("a: &a [*a]\n"),
+        "odd scores": lambda f: (f / "evaluation.json").write_text(
+            '{"keypoints": {"AP": [1], "AP50": true}, "segmentation": null, "seconds": {"network": NaN}}'
+        ),
+        "null config": lambda f: (f / "config.yaml").write_text("data:\nmodel:\nseed_everything: 1\n"),
         "empty": lambda f: [shutil.rmtree(f), f.mkdir()],
         "begun": lambda f: [p.unlink() for p in f.iterdir() if p.is_file()],
     }
@@ -140,6 +144,10 @@ def test_broken_runs_are_listed_with_what_is_wrong(tmp_path):
     faults = {name: " ".join(run.faults) for name, run in runs.items()}
     assert faults["0"] == faults["cut ledger"] == faults["huge times"] == ""
     assert "config.yaml: is cut or damaged (Circular" in faults["endless config"]
+    assert "keypoints.AP is '[1]', which is no number" in faults["odd scores"]
+    assert "seconds.network is 'nan', which is no number" in faults["odd scores"]
+    assert runs["odd scores"].evaluation == {"keypoints": {}, "seconds": {}}
+    assert runs["null config"].config == {"seed_everything": 1}
     assert "keypoints is '3'" in faults["strange scores"]
     assert "segmentation.AP is 'x'" in faults["strange scores"]
     assert "run.json: is missing" in faults["no card"]

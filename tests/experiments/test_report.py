@@ -15,6 +15,7 @@ from personlab.experiments.catalogue import read_run
 from personlab.experiments.comparison import Comparison, compare_runs
 from personlab.experiments.evidence import Judge
 from personlab.experiments.report import to_latex, to_markdown, write_report
+from personlab.experiments.report.charts import _sweep
 from personlab.experiments.report.curves import learning_curves, thin
 from personlab.experiments.report.differences import MISSING, difference_tables
 from personlab.experiments.report.gallery import MOST, Gallery, make_gallery, most_changed
@@ -139,6 +140,15 @@ def test_latex_takes_no_name_for_a_part_of_the_row_before(
     told = to_latex(replace(comparison, settings=tuple(replace(s, label=name) for s in comparison.settings)))
     assert f"{{}}{name}" in told
     assert not re.search(r"^[\[*]", told, re.MULTILINE)
+
+
+def test_runs_of_one_setting_count_once_for_what_matters(compared: tuple[Comparison, Gallery | None]) -> None:
+    """Seeds are no evidence of a setting: three settings stay too few, however many runs each has."""
+    many = replace(compared[0], rows=compared[0].rows * 4)
+    assert len(many.rows) >= FEWEST > len(many.settings) == 3
+    told = _sweep(many)
+    assert told is not None
+    assert told["importance"] == {"keypoints": [], "segmentation": []}
 
 
 def test_differences_besides_scores(compared: tuple[Comparison, Gallery | None]) -> None:

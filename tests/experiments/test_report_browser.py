@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterator
@@ -20,8 +21,9 @@ from .fake_runs import make_run
 
 EVIL = "<script>document.title='evil'</script><b>"
 LR = "model.optimizer.init_args.lr"
+DECAY = "model.optimizer.init_args.weight_decay"
 SEEN = "[...document.querySelectorAll('#run-table tbody tr')].filter((row) => !row.hidden)"
-CHARTS = ("curve", "latency", "parameter", "size", "keypoint", "error", "parallel", "importance")
+CHARTS = ("curve", "latency", "parameter", "size", "keypoint", "error", "parallel")
 
 
 @pytest.fixture(scope="module")
@@ -66,16 +68,37 @@ def at_peace(tab: Tab, report: Path) -> None:
     assert others == [report.resolve().as_uri()]
 
 
+def is_drawn(tab: Tab, chart: str) -> None:
+    assert tab.ask(f"document.querySelectorAll('#{chart}-chart .main-svg').length") >= 1, chart
+    drawn = "path.point, path.js-line, .points path, .bars path"
+    assert tab.ask(f"document.querySelectorAll('#{chart}-chart :is({drawn})').length") >= 1, chart
+    assert tab.ask(f"document.querySelector('#{chart}-chart').getBoundingClientRect().width") > 250
+
+
+def test_what_matters_is_drawn_where_enough_was_tried(tab: Tab, people: Path, tmp_path: Path) -> None:
+    paths = []
+    for lr, decay in itertools.product((1e-4, 1e-3, 1e-2, 1e-1), (0.0, 1e-4)):
+        settings = {LR: lr, DECAY: decay}
+        paths.append(make_run(tmp_path, people, f"lr{lr}-{decay}", skill=0.9 - 5 * lr, settings=settings))
+    runs = [read_run(path) for path in paths]
+    report = tmp_path / "report.html"
+    write_report(report, compare_runs(runs, runs[0], lambda run: None), None, 0)
+    opened(tab, report)
+    is_drawn(tab, "importance")
+    names = tab.ask("document.querySelector('#importance-chart').layout.yaxis.ticktext")
+    assert names == ["optimizer.weight_decay", "optimizer.lr"], "the most at the top"
+    at_peace(tab, report)
+
+
 @pytest.mark.parametrize("width", [1280, 400])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_without_complaint_or_request(tab: Tab, report: Path, tmp_path: Path, width: int, scheme: str) -> None:
     opened(tab, report, width, scheme)
     assert tab.ask("document.documentElement.scrollWidth") <= width
     for name in CHARTS:
-        assert tab.ask(f"document.querySelectorAll('#{name}-chart .main-svg').length") >= 1, name
-        drawn = "path.point, path.js-line, .points path, .bars path"
-        assert tab.ask(f"document.querySelectorAll('#{name}-chart :is({drawn})').length") >= 1, name
-        assert tab.ask(f"document.querySelector('#{name}-chart').getBoundingClientRect().width") > 250
+        is_drawn(tab, name)
+    assert "With fewer than 8 settings it cannot be told which settings matter" in tab.ask("document.body.innerText")
+    assert tab.ask("document.querySelector('#importance-chart')") is None
     ground = tab.ask("getComputedStyle(document.body).backgroundColor")
     paper = tab.ask("document.querySelector('#curve-chart').layout.paper_bgcolor")
     levels = [int(part) for part in re.findall(r"\d+", ground)]

@@ -50,7 +50,9 @@ def run(words: list[str]) -> int:
         raise InputError("compare: --images_of chooses the images of a report; give -o FILE.html as well")
     runs = _runs(options.runs)
     baseline = _baseline(runs, options.baseline)
-    judge, notes = _judge(baseline, options)
+    # The annotations are those of all; a baseline that kept no predictions takes nothing from the others.
+    telling = (one for one in (baseline, *runs) if has_scores(one) and predictions_of(one) is not None)
+    judge, notes = _judge(next(telling, baseline), options)
     comparison = compare_runs(runs, baseline, _listener(judge, runs), notes)
     _print(comparison)
     for path, text in ((options.markdown, to_markdown), (options.latex, to_latex)):

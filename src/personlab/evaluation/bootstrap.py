@@ -177,7 +177,40 @@ def resampled_precisions(matches: Matches, resamples: int = 2000, seed: int = 0)
         `(resample,)`; NaN where no image drawn has a person that counts.
     """
     ordered = matches.sorted()
-    return np.array([average_precision(ordered, weights) for weights in draws(len(matches.image_ids), resamples, seed)])
+    # Precision rises at true positives alone, and what is ignored is the same in all resamples: by threshold, the image
+    # of each detection that counts, and which of these are true.
+    counting = [np.flatnonzero(~ignored) for ignored in ordered.ignored]
+    images = [ordered.image[some] for some in counting]
+    true = [np.flatnonzero(matched[some]) for matched, some in zip(ordered.matched, counting, strict=True)]
+    found = [
+        _precision_at_true_positives(images, true, weights, int((weights * ordered.truths).sum()))
+        for weights in draws(len(matches.image_ids), resamples, seed)
+    ]
+    return np.array(found, np.float64)
+
+
+def _precision_at_true_positives(
+    images: Sequence[NDArray[np.int64]], true: Sequence[NDArray[np.int64]], weights: NDArray[np.int64], people: int
+) -> float:
+    """What `average_precision` gives, several times as fast.
+
+    Args:
+        images: By threshold, the image of each detection that counts, by falling score.
+        true: By threshold, which of these are true positives.
+        weights: How often each image counts.
+        people: Of the truth, as often as their images count.
+    """
+    if people == 0:
+        return float("nan")
+    total = 0.0
+    for image, at in zip(images, true, strict=True):
+        each = weights[image]
+        right = np.cumsum(each[at])
+        precision = right / np.maximum(np.cumsum(each)[at], 1)
+        precision = np.maximum.accumulate(precision[::-1])[::-1]  # the best at this recall or a higher one
+        place = np.searchsorted(right / people, RECALLS, side="left")
+        total += float(precision[place[place < len(precision)]].sum())
+    return total / (len(RECALLS) * len(images))
 
 
 def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -148,13 +149,25 @@ def _shaped(content: dict[str, Any], file: str) -> list[str]:
     faults = []
     for name, kind in _SHAPES[file].items():
         value = content.get(name)
-        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+        if value is None:  # as though it were not there
+            content.pop(name, None)
+        elif not isinstance(value, kind) or isinstance(value, bool):
             faults.append(f"{file}: {name} is {str(value)[:40]!r}, which means nothing")
             del content[name]
         elif isinstance(value, dict) and file == "evaluation.json":
-            texts = [key for key, figure in value.items() if isinstance(figure, str)]
-            faults += [f"{file}: {name}.{key} is {value.pop(key)[:40]!r}, which is no number" for key in texts]
+            odd = [key for key, figure in value.items() if figure is not None and not _is_number(figure)]
+            faults += [f"{file}: {name}.{key} is {str(value.pop(key))[:40]!r}, which is no number" for key in odd]
     return faults
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number, and a finite one as a float, too; or numbers by name, such as AP by keypoint."""
+    if isinstance(value, dict):
+        return all(inner is None or _is_number(inner) for inner in value.values())
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def read_mapping(path: Path, faults: list[str]) -> dict[str, Any]:

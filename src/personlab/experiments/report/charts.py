@@ -74,7 +74,9 @@ def _sweep(comparison: Comparison) -> dict[str, Any] | None:
         return None
     settings = [row.run.settings for row in rows]
     names = varying(settings, SEEDS)
-    told = {kind: importances(settings, [row.run.ap(kind) for row in rows], names) for kind in KINDS}
+    # Runs of one setting are no independent trials of it.
+    tried = [setting.rows[0].run.settings for setting in comparison.settings]
+    told = {kind: importances(tried, [setting.ap[kind] for setting in comparison.settings], names) for kind in KINDS}
     ranked = [one.name for one in told["keypoints"]]
     shown = [*ranked, *(name for name in names if name not in ranked)][:MOST_AXES]
     return {

@@ -32,7 +32,7 @@ def learning_curves(ledgers: Sequence[Sequence[Mapping[str, Any]]], points: int 
                 continue  # nobody knows where it belongs
             x = (_number(line.get("step")), _number(line.get("samples_seen")), _number(line.get("wall_s")))
             for name, value in line.items():
-                if name not in _NOT_MEASURED and isinstance(value, int | float) and math.isfinite(value):
+                if name not in _NOT_MEASURED and math.isfinite(_number(value)):
                     series.setdefault(name, {}).setdefault(run, []).append((*x, float(value)))
     limit = _limit([len(rows) for runs in series.values() for rows in runs.values()], points)
     curves = {name: [_curve(run, np.array(rows), limit) for run, rows in runs.items()] for name, runs in series.items()}
@@ -75,7 +75,10 @@ def _curve(run: int, rows: NDArray[np.float64], limit: int) -> dict[str, Any]:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+    try:
+        return float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number that is larger than any float
+        return math.nan
 
 
 def _limit(lengths: Sequence[int], points: int) -> int:

@@ -14,7 +14,7 @@ GROUPS = 4
 """Into how many groups of like size the values of a number are put, if it took more."""
 
 FEWEST = 8
-"""Runs without which nothing is told: among fewer, some setting always seems to explain everything."""
+"""Cases without which nothing is told: among fewer, some setting always seems to explain everything."""
 
 SHUFFLES = 999
 """Random orders of the scores that a share is compared with."""
@@ -32,16 +32,16 @@ class Importance:
         share: Part of the variance of the scores that goes with its value, 0 to 1, corrected for how many values there
             are (epsilon squared of a one-way analysis of variance). Values dealt out at random give 0 on the average
             before what is negative is set to 0, and with few runs a lot by chance: see `chance`.
-        chance: How often scores that are dealt out at random to the runs give as large a share.
+        chance: How often scores that are dealt out at random to the cases give as large a share.
         groups: Values, or groups of them.
-        runs: Runs that have a score.
+        cases: How many have a score.
     """
 
     name: str
     share: float
     chance: float
     groups: int
-    runs: int
+    cases: int
 
 
 def varying(settings: Sequence[Mapping[str, Any]], but: Sequence[str] = ()) -> list[str]:
@@ -54,14 +54,15 @@ def varying(settings: Sequence[Mapping[str, Any]], but: Sequence[str] = ()) -> l
 def importances(
     settings: Sequence[Mapping[str, Any]], scores: Sequence[float | None], names: Sequence[str]
 ) -> list[Importance]:
-    """How much of the differences of scores goes with each setting alone, the most first; for `FEWEST` runs at least.
+    """How much of the differences of scores goes with each setting alone, the most first; for `FEWEST` cases at least.
 
     What two settings do together is not told apart, and where a search tried good values of one setting with good ones
     of another, both get the credit.
 
     Args:
-        settings: Of each run.
-        scores: Of each run; those without one are left out.
+        settings: Of each case. Runs that differ in their seeds alone are one: as several they would make chance look
+            like evidence.
+        scores: Of each case; those without one are left out.
         names: Settings to look at.
     """
     known = [(one, score) for one, score in zip(settings, scores, strict=True) if score is not None]

@@ -186,7 +186,7 @@ def _sweep(comparison: Comparison, data: dict[str, Any]) -> dict[str, Any] | Non
         for row in comparison.rows
     ]
     headings = ["run", *names, *(NAMES[kind] for kind in KINDS)]
-    told = {"left_out": data["sweep"]["left_out"], "runs": len(rows), "least": FEWEST}
+    told = {"left_out": data["sweep"]["left_out"], "settings": len(comparison.settings), "least": FEWEST}
     return {"headings": headings, "rows": rows, **told}
 
 
