@@ -14,6 +14,7 @@ import pytest
 from personlab.errors import InputError
 from personlab.evaluation import CocoAP
 from personlab.evaluation.bootstrap import (
+    RECALLS,
     Difference,
     Matches,
     average_precision,
@@ -92,20 +93,36 @@ def test_the_interval_holds_a_planted_difference(skill: float) -> None:
         assert conclusive / simulations < 0.1
 
 
+def literal_precision(matches: Matches, weights: np.ndarray) -> float:
+    """COCO's `accumulate` over all detections, each as often as its image counts."""
+    people, total = sum(weights * matches.truths), 0.0
+    for matched, ignored in zip(matches.matched, matches.ignored, strict=True):
+        right, wrong, recall, precision = 0, 0, [], []
+        for image, true, left_out in zip(matches.image, matched, ignored, strict=True):
+            right += 0 if left_out or not true else int(weights[image])
+            wrong += 0 if left_out or true else int(weights[image])
+            recall.append(right / people)
+            precision.append(right / max(right + wrong, 1))
+        for wanted in RECALLS:
+            total += max((p for r, p in zip(recall, precision, strict=True) if r >= wanted), default=0.0)
+    return total / (len(RECALLS) * len(matches.matched))
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_resamples_are_the_average_precision_of_the_images_drawn(share: float) -> None:
-    """To the last bit, with images that are drawn more than once or never, and detections that are ignored."""
+    """With images that are drawn more than once or never, and detections that are ignored."""
     generator = np.random.default_rng(3)
-    images, detections, thresholds = 12, 90, 10
-    skill = generator.uniform(size=detections) < share
-    matches = Matches(
-        np.arange(images), generator.poisson(1.5, images), generator.integers(0, images, detections),
-        generator.uniform(size=detections).round(1), np.tile(skill, (thresholds, 1)),
-        generator.uniform(size=(thresholds, detections)) < 0.2,
-    )  # fmt: skip
-    ordered = matches.sorted()
-    expected = [average_precision(ordered, weights) for weights in draws(images, 200, 5)]
-    assert np.array_equal(resampled_precisions(matches, 200, 5), expected, equal_nan=True)
+    images, detections, thresholds = 12, 60, 3
+    matched = generator.uniform(size=(thresholds, detections)) < share
+    ignored = generator.uniform(size=(thresholds, detections)) < 0.2
+    image, scores = generator.integers(0, images, detections), generator.uniform(size=detections).round(1)
+    truths = np.bincount(image, minlength=images)  # as many as could be found
+    matches = Matches(np.arange(images), truths, image, scores, matched, ignored)
+    drawn = list(draws(images, 10, 5))
+    assert any((weights > 1).any() and (weights == 0).any() for weights in drawn)
+    expected = [literal_precision(matches.sorted(), weights) for weights in drawn]
+    assert (np.array(expected) > 0.05).all() == (share > 0)
+    np.testing.assert_allclose(resampled_precisions(matches, 10, 5), expected, rtol=1e-12, atol=0)
     none = replace(matches, truths=np.zeros(images, np.int64))
     assert np.isnan(resampled_precisions(none, 3, 0)).all()
 

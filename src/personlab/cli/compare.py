@@ -92,7 +92,7 @@ def _baseline(runs: list[Run], wanted: str | None) -> Run:
         if first is None:
             raise InputError(f"{runs[0].path}: neither it nor another of the runs has scores; evaluate one at least")
         return first
-    named = [one for one in runs if wanted in (one.run_id, one.name, f"{one.name}/{one.run_id}")]
+    named = [one for one in runs if _is_called(one, wanted)]
     if len(named) > 1:
         raise InputError(f"--baseline {wanted}: {len(named)} of the runs are called so; give the run directory")
     if named:
@@ -136,7 +136,11 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
     """
     others = [row for row in comparison.rows[1:] if row.label in comparison.evidence]
     if options.images_of is not None:
-        others = [row for row in others if _is_called(row, options.images_of)]
+        wanted = options.images_of
+        others = [
+            row for row in others
+            if wanted == row.label or _is_called(row.run, wanted) or Path(wanted).resolve() == row.run.path.resolve()
+        ]  # fmt: skip
         if not others:
             raise InputError(f"--images_of {options.images_of}: no run but the baseline with predictions is called so")
     if judge is None or not others or not options.images:
@@ -152,11 +156,9 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
     return gallery
 
 
-def _is_called(row: Row, wanted: str) -> bool:
-    """Whether a row is meant by its label, or by what `--baseline` takes: name, id, both, or the run directory."""
-    run = row.run
-    names = (row.label, run.name, run.run_id, f"{run.name}/{run.run_id}")
-    return wanted in names or Path(wanted).resolve() == run.path.resolve()
+def _is_called(run: Run, wanted: str) -> bool:
+    """Whether a run is meant by its name, its id or both."""
+    return wanted in (run.run_id, run.name, f"{run.name}/{run.run_id}")
 
 
 def _print(comparison: Comparison) -> None:

@@ -106,21 +106,38 @@ def average_precision(matches: Matches, weights: NDArray[np.int64] | None = None
     Source: COCO's evaluation code, `accumulate`, whose number this gives for weights of 1.
     """
     count = np.ones(len(matches.image_ids), np.int64) if weights is None else weights
-    people = int((count * matches.truths).sum())
+    return _precision_of(matches.truths, _counting(matches), count)
+
+
+def _counting(matches: Matches) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """By threshold, the image of each detection that counts, and which of these are true positives.
+
+    This is the same whatever the weights: precision rises at true positives alone, so nothing else is looked at.
+    """
+    found = []
+    for matched, ignored in zip(matches.matched, matches.ignored, strict=True):
+        counts = np.flatnonzero(~ignored)
+        found.append((matches.image[counts], np.flatnonzero(matched[counts])))
+    return found
+
+
+def _precision_of(
+    truths: NDArray[np.int64], counting: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    weights: NDArray[np.int64],
+) -> float:  # fmt: skip
+    """Average precision of what `_counting` found, where each image counts as often as its weight says."""
+    people = int((weights * truths).sum())
     if people == 0:
         return float("nan")
-    each = count[matches.image]
-    right = np.cumsum(each * (matches.matched & ~matches.ignored), axis=1)
-    wrong = np.cumsum(each * (~matches.matched & ~matches.ignored), axis=1)
-    recall = right / people
-    precision = right / np.maximum(right + wrong, 1)
-    # The best precision at this recall or a higher one.
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     total = 0.0
-    for at, best in zip(recall, precision, strict=True):
-        place = np.searchsorted(at, RECALLS, side="left")
-        total += float(best[place[place < len(best)]].sum())
-    return total / (len(RECALLS) * len(recall))
+    for image, true in counting:
+        each = weights[image]
+        right = np.cumsum(each[true])
+        precision = right / np.maximum(np.cumsum(each)[true], 1)
+        precision = np.maximum.accumulate(precision[::-1])[::-1]  # the best at this recall or a higher one
+        place = np.searchsorted(right / people, RECALLS, side="left")
+        total += float(precision[place[place < len(precision)]].sum())
+    return total / (len(RECALLS) * len(counting))
 
 
 def paired_bootstrap(
@@ -177,40 +194,9 @@ def resampled_precisions(matches: Matches, resamples: int = 2000, seed: int = 0)
         `(resample,)`; NaN where no image drawn has a person that counts.
     """
     ordered = matches.sorted()
-    # Precision rises at true positives alone, and what is ignored is the same in all resamples: by threshold, the image
-    # of each detection that counts, and which of these are true.
-    counting = [np.flatnonzero(~ignored) for ignored in ordered.ignored]
-    images = [ordered.image[some] for some in counting]
-    true = [np.flatnonzero(matched[some]) for matched, some in zip(ordered.matched, counting, strict=True)]
-    found = [
-        _precision_at_true_positives(images, true, weights, int((weights * ordered.truths).sum()))
-        for weights in draws(len(matches.image_ids), resamples, seed)
-    ]
-    return np.array(found, np.float64)
-
-
-def _precision_at_true_positives(
-    images: Sequence[NDArray[np.int64]], true: Sequence[NDArray[np.int64]], weights: NDArray[np.int64], people: int
-) -> float:
-    """What `average_precision` gives, several times as fast.
-
-    Args:
-        images: By threshold, the image of each detection that counts, by falling score.
-        true: By threshold, which of these are true positives.
-        weights: How often each image counts.
-        people: Of the truth, as often as their images count.
-    """
-    if people == 0:
-        return float("nan")
-    total = 0.0
-    for image, at in zip(images, true, strict=True):
-        each = weights[image]
-        right = np.cumsum(each[at])
-        precision = right / np.maximum(np.cumsum(each)[at], 1)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]  # the best at this recall or a higher one
-        place = np.searchsorted(right / people, RECALLS, side="left")
-        total += float(precision[place[place < len(precision)]].sum())
-    return total / (len(RECALLS) * len(images))
+    counting = _counting(ordered)
+    everyone = draws(len(matches.image_ids), resamples, seed)
+    return np.array([_precision_of(ordered.truths, counting, weights) for weights in everyone], np.float64)
 
 
 def interval(values: NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
