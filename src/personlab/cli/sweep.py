@@ -43,7 +43,7 @@ def run(words: list[str]) -> int:
         if getattr(options, name) is None:
             setattr(options, name, usual)
     folder = Path(options.runs_root).resolve() / SWEEPS / sweep.name
-    trial_command(sweep, {}, _place(options, folder, "trial"))  # a wrong macro is told before anything begins
+    trial_command(sweep, {}, _folder_of(options, folder, "trial"))  # a wrong macro is told before anything begins
     if options.dry_run:
         return _dry_run(sweep, trials, folder, options)
     if options.engine == "wandb":
@@ -99,7 +99,7 @@ def _refuse_what_wandb_ignores(options: Any) -> None:
             raise InputError(f"sweep: --{name}: not with --engine wandb, which knows nothing of it; leave it out")
 
 
-def _place(options: Any, folder: Path, name: str) -> Path | None:
+def _folder_of(options: Any, folder: Path, name: str) -> Path | None:
     """The folder of a trial; W&B's agents know of none."""
     return None if options.engine == "wandb" else folder / name
 
@@ -115,7 +115,7 @@ def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
         else:
             shares = sweep.draw(options.seed, number)
             parameters = {p.name: p.at(shares[p.name]) for p in sweep.parameters}
-        command = trial_command(sweep, parameters, _place(options, folder, f"trial-{number:04}"))
+        command = trial_command(sweep, parameters, _folder_of(options, folder, f"trial-{number:04}"))
         rows.append({"trial": number, "parameters": parameters, "command": command})
         logger.info("%s", shlex.join(command))
     write_result({"name": sweep.name, "trials": trials, "rows": rows}, options.json)

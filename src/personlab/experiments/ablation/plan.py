@@ -82,6 +82,7 @@ def make_plan(
     """
     trials: list[Trial] = []
     hashes: dict[str, dict[str, str]] = {}
+    weights: dict[str | None, dict[str, str]] = {}
     seen: dict[tuple[str, int], str] = {}
     scored_on: str | None = None
     slugs: list[str] = []
@@ -111,8 +112,10 @@ def make_plan(
                     "nothing can be compared; leave data.val_split, data.val_images and the like as they are"
                 )
             scored_on = hashes[data].get("val")
-            weights = weights_hashes(resolved.config["model"].get("initial_weights"), None)
-            key = config_key(resolved.config, hashes[data], weights)
+            begins_from = resolved.config["model"].get("initial_weights")
+            if begins_from not in weights:
+                weights[begins_from] = weights_hashes(begins_from, None)
+            key = config_key(resolved.config, hashes[data], weights[begins_from])
             if (key, seed) in seen:
                 raise InputError(
                     f"{study.path}: {cell.name!r} is the same as {seen[key, seed]!r}; give it another value, or leave "

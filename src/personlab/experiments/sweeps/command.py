@@ -19,7 +19,7 @@ _MACRO = re.compile(r"\$\{([^${}:]*)\}")
 _ARGUMENTS = "arguments.json"
 
 
-def trial_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path | None) -> list[str]:
+def trial_command(sweep: Sweep, parameters: Mapping[str, Any], folder: Path | None) -> list[str]:
     """Words of a trial's command: the file's `command` with its macros replaced.
 
     Beside the parameters, the macros for arguments give `run.root` and `run.name`, so that every trial has a run
@@ -29,13 +29,15 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path | Non
     Args:
         sweep: The sweep.
         parameters: Values by dotted name.
-        place: The trial's folder, `run.root`/`run.name`; None if an agent of W&B runs it, which gives nothing but the
+        folder: The trial's folder, `run.root`/`run.name`; None if an agent of W&B runs it, which gives nothing but the
             parameters, and those it also tells by its client.
 
     Raises:
         InputError: If there is a macro that W&B does not have, none for arguments, or a variable that is not set.
     """
-    arguments = _forms(_given(sweep, parameters, place)) | {"args_json_file": [str((place or Path("?")) / _ARGUMENTS)]}
+    arguments = _forms(_given(sweep, parameters, folder)) | {
+        "args_json_file": [str((folder or Path("?")) / _ARGUMENTS)]
+    }
     macros: dict[str, list[str]] = {
         "env": ["/usr/bin/env"] if os.name == "posix" else [],
         "interpreter": [sys.executable],
@@ -48,24 +50,24 @@ def trial_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path | Non
             known = ", ".join(f"${{{name}}}" for name in macros)
             raise InputError(f"{sweep.path}: command: no macro {word}; there are {known} and ${{envvar:NAME}}")
         words += macros[macro[1]] if macro else [_VARIABLE.sub(lambda m: _variable(sweep, m[1]), word)]
-    if place is not None and not any(f"${{{name}}}" in sweep.command for name in arguments):
+    if folder is not None and not any(f"${{{name}}}" in sweep.command for name in arguments):
         told = "the parameters reach no trial; add ${args}, or another macro for arguments, as a word of its own"
         raise InputError(f"{sweep.path}: command: {told}")
     return words
 
 
-def begun_command(sweep: Sweep, parameters: Mapping[str, Any], place: Path) -> list[str]:
+def begun_command(sweep: Sweep, parameters: Mapping[str, Any], folder: Path) -> list[str]:
     """`trial_command` of a trial that begins, with the file that `${args_json_file}` names."""
     if "${args_json_file}" in sweep.command:
-        write_json(place / _ARGUMENTS, _given(sweep, parameters, place))
-    return trial_command(sweep, parameters, place)
+        write_json(folder / _ARGUMENTS, _given(sweep, parameters, folder))
+    return trial_command(sweep, parameters, folder)
 
 
-def _given(sweep: Sweep, parameters: Mapping[str, Any], place: Path | None) -> dict[str, Any]:
+def _given(sweep: Sweep, parameters: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
     """The arguments of a trial by name: its parameters, and what makes it a run of its own."""
-    if place is None:
+    if folder is None:
         return dict(parameters)
-    own = {"run.root": str(place.parent), "run.name": place.name}
+    own = {"run.root": str(folder.parent), "run.name": folder.name}
     return dict(parameters) | own | ({"resume": "auto"} if "fit" in sweep.command else {})
 
 

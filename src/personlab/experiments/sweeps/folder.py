@@ -40,7 +40,7 @@ def lock_trial(folder: Path, name: str = ".lock") -> IO[str] | None:
     return file
 
 
-def place_of(folder: Path) -> str:
+def folder_id(folder: Path) -> str:
     """What tells a sweep's folder from all others, also where host and path are the same, as in containers.
 
     Where it is the same, so are the files, and a lock tells whether a trial is run.
@@ -52,14 +52,14 @@ def place_of(folder: Path) -> str:
         InputError: If it cannot be written.
     """
     try:
-        with (folder / ".place").open("a+", encoding="utf-8") as file:
+        with (folder / ".id").open("a+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            place = file.read()
-            if not place:
-                place = secrets.token_hex(8)
-                file.write(place)
-            return place
+            told = file.read()
+            if not told:
+                told = secrets.token_hex(8)
+                file.write(told)
+            return told
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); give another --runs_root") from error
 

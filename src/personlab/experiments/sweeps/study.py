@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from personlab.errors import InputError
 from personlab.experiments.sweeps.distributions import dimension, drawn, value_of
-from personlab.experiments.sweeps.folder import PROCESSES, keep_parameters, lock_trial, place_of
+from personlab.experiments.sweeps.folder import PROCESSES, folder_id, keep_parameters, lock_trial
 from personlab.experiments.sweeps.records import Record, State, first_reaching
 from personlab.experiments.sweeps.space import Sweep
 from personlab.experiments.sweeps.storage import open_storage, patiently, storage_name
@@ -80,7 +80,7 @@ class SharedStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.sweep, self.folder, self.trials, self._seed = sweep, folder, trials, seed
         self.storage, self.storage_name, self.lost = open_storage(storage, folder), storage_name(storage, folder), False
-        self._place = place_of(folder)
+        self._folder_id = folder_id(folder)
         maximize = sweep.metric is not None and sweep.metric.maximize
         self._direction: Literal["maximize", "minimize"] = "maximize" if maximize else "minimize"
         try:
@@ -208,8 +208,8 @@ class SharedStudy:
         )
         template = optuna.trial.create_trial(
             state=TrialState.RUNNING, params=params, distributions=distributions,
-            user_attrs={
-                "trial": number, "place": self._place, "host": _HOST, "pid": os.getpid(), "beat": time.time(),
+            user_attrs={  # the host and the process are for people who look into the storage
+                "trial": number, "folder_id": self._folder_id, "host": _HOST, "pid": os.getpid(), "beat": time.time(),
             },
         )  # fmt: skip
         storage_id = self.storage.create_new_trial(self._id, template)
@@ -225,7 +225,8 @@ class SharedStudy:
         # Each that was given up has the time of those before it in its own.
         earlier = [_record(trial) for trial in self._all() if trial.user_attrs["trial"] == number]
         seconds, attempts = max(r.seconds for r in earlier), max(r.attempts for r in earlier)
-        again = any(t._trial_id in self._again() and t.user_attrs["trial"] == number for t in self._all())
+        given_up = self._again()
+        again = any(t._trial_id in given_up and t.user_attrs["trial"] == number for t in self._all())
         claim = Claim(number, storage_id, parameters, self._folder(number), lock, seconds, attempts, again)
         try:
             keep_parameters(claim.folder, parameters, self._fingerprint())
@@ -263,7 +264,7 @@ class SharedStudy:
 
     def _is_lost(self, trial: FrozenTrial) -> bool:
         """Whether nobody runs a trial that is said to run; of this folder, the lock tells it."""
-        if trial.user_attrs.get("place") == self._place:
+        if trial.user_attrs.get("folder_id") == self._folder_id:
             return True
         return time.time() - float(trial.user_attrs.get("beat", 0)) > LOST_S
 
