@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from personlab.evaluation.image_sets import companion
 from personlab.experiments.catalogue import Run, read_run
 from personlab.experiments.comparison import Comparison, compare_runs
 from personlab.experiments.evidence import Judge, predictions_of
+from personlab.experiments.report import write_report
+from personlab.experiments.report.gallery import make_gallery
 from personlab.experiments.report.tables import cells, footnotes
 
 from .fake_runs import make_run, predictions
@@ -101,6 +104,28 @@ def test_settings_whose_runs_have_one_name_are_told_apart(tmp_path: Path, people
     assert [setting.label for setting in compared(paths).settings] == ["same (00)", "same (90)"]
 
 
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (("no_tricks", "no_tricks2"), "no_tricks"),
+        (("focus", "focus"), "focus"),
+        (("focus_0", "focus_1"), "focus"),
+        (("wide-s10", "wide-s11"), "wide"),
+        (("wide-s1", "wide-s10"), "wide"),
+        (("wide seed=0", "wide seed=1"), "wide"),
+        (("resnet50", "resnet50_again"), "resnet50"),
+        (("1", "2"), "1"),
+    ],
+)
+def test_a_setting_has_what_the_names_of_its_runs_have_in_common(
+    tmp_path: Path, people: Path, names: tuple[str, str], label: str
+) -> None:
+    lr = {"model.optimizer.init_args.lr": 0.5}
+    paths = [make_run(tmp_path, people, "base"), make_run(tmp_path, people, names[0], "x", settings=lr)]
+    paths += [make_run(tmp_path, people, names[1], "y", settings=lr, seed=1)]
+    assert [setting.label for setting in compared(paths).settings] == ["base", label]
+
+
 def test_runs_from_other_initial_weights_are_no_repeats(tmp_path: Path, people: Path) -> None:
     """One name, two contents: the files are told by their hashes."""
     named = {"model.initial_weights": "pretrained.safetensors"}
@@ -157,6 +182,46 @@ def test_a_config_that_names_no_data_is_told(tmp_path: Path, people: Path) -> No
     runs = [read_run(path) for path in paths]
     with pytest.raises(InputError, match=r"config.yaml: is missing; so nothing can be compared with it"):
         compare_runs(runs, runs[0], lambda _: None)
+
+
+def test_images_by_no_number_are_told(tmp_path: Path, people: Path) -> None:
+    paths = [make_run(tmp_path, people, name, settings={"data.val_images": "many"}) for name in "ab"]
+    with pytest.raises(InputError, match=r"config.yaml: data.val_images is 'many', not a number"):
+        compared(paths)
+
+
+def test_a_run_is_compared_by_what_it_has_scores_of(tmp_path: Path, people: Path) -> None:
+    """One without masks that found nobody has no mask AP, though its predictions do not say so."""
+    paths = [make_run(tmp_path, people, name, found=found) for name, found in (("a", None), ("nobody", []))]
+    report = json.loads((paths[1] / "evaluation.json").read_text())
+    (paths[1] / "evaluation.json").write_text(json.dumps({k: v for k, v in report.items() if k != "segmentation"}))
+    told = compared(paths)
+    assert set(told.rows[1].deltas) == {"keypoints"}
+    assert told.rows[1].deltas["keypoints"]["all"].value == -told.evidence["a"].precisions["keypoints"]["all"] < 0
+    errors = [set(run["errors"]) for run in told.to_json()["runs"]]
+    assert errors == [{"keypoints", "segmentation"}, {"keypoints"}]
+
+
+def test_data_without_keypoints_are_compared_by_their_masks(tmp_path: Path, people: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(people, data)
+    file = data / "annotations" / "person_keypoints_val2017.json"
+    tables = json.loads(file.read_text())
+    for person in tables["annotations"]:
+        person |= {"keypoints": [0] * len(person["keypoints"]), "num_keypoints": 0}
+    found = [predictions(people, skill, seed=1) for skill in (0.4, 0.9)]
+    file.write_text(json.dumps(tables))
+    paths = [make_run(tmp_path, data, name, found=some) for name, some in zip("ab", found, strict=True)]
+    told = compared(paths)
+    assert read_run(paths[0]).ap("keypoints") is None
+    assert set(told.rows[1].deltas) == {"segmentation"}
+    assert told.rows[1].deltas["segmentation"]["all"].value > 0.2
+    assert told.rows[1].keypoints == {}
+    assert "nan" not in json.dumps(told.to_json()).lower()
+    gallery = make_gallery(told, Judge.of(read_run(paths[0]), None, RESAMPLES), told.rows[1], 2)
+    assert gallery is not None
+    assert gallery.measure == "IoU"
+    write_report(tmp_path / "report.html", told, gallery)
 
 
 def test_a_verdict_of_images_or_of_seeds_alone_says_so(tmp_path: Path, people: Path) -> None:

@@ -97,6 +97,11 @@ def test_seeds_that_all_differ_by_the_very_same_tell_nothing_of_chance() -> None
     same = by_seed([0.25, 0.5], [0.25, 0.5])
     assert same is not None
     assert (same.value, same.conclusive) == (0, False)
+    # The same but for how floats are added: 0.1 + 0.2 is not 0.3.
+    assert by_seed([0.1, 0.2, 0.3], [0.1 + 0.2, 0.4, 0.5]) is None
+    same = by_seed([0.3, 0.3], [0.1 + 0.2, 0.1 + 0.2])
+    assert same is not None
+    assert (same.value, same.conclusive) == (0, False)
 
 
 def test_nothing_to_measure_gives_no_difference() -> None:

@@ -151,6 +151,24 @@ def test_runs_of_one_setting_count_once_for_what_matters(compared: tuple[Compari
     assert told["importance"] == {"keypoints": [], "segmentation": []}
 
 
+def test_marks_of_its_runs_stand_with_a_setting(tmp_path: Path, people: Path) -> None:
+    paths = [make_run(tmp_path, people, "base", str(seed), seed=seed) for seed in (0, 1)]
+    newer = {"git": {"commit": "1" * 40, "dirty": False}}
+    lr = {LR: 0.5}
+    paths += [
+        make_run(tmp_path, people, "other", str(s), seed=s, settings=lr, card=newer, points=6 - s) for s in (0, 1)
+    ]
+    runs = [read_run(path) for path in paths]
+    comparison = compare_runs(runs, runs[0], lambda _: None)
+    path = tmp_path / "report.html"
+    write_report(path, comparison)
+    table = path.read_text(encoding="utf-8").partition('id="setting-table"')[2].partition("</table>")[0]
+    marks = re.findall("<li>(.*?)</li>", table)
+    assert "other code" in marks
+    assert "other/1: steps 5, not 6" in marks
+    assert "40 to 48" in to_markdown(comparison)
+
+
 def test_differences_besides_scores(compared: tuple[Comparison, Gallery | None]) -> None:
     tables = {table.title: table for table in difference_tables(compared[0])}
     [(name, values)] = tables["Config"].rows
@@ -224,6 +242,10 @@ def test_importance_is_the_share_of_variance() -> None:
     assert importances([{"a": n} for n in range(8)], [0.5] * 8, ["a"]) == []
     many = importances([{"a": n} for n in range(40)], [float(n) for n in range(40)], ["a"])
     assert many[0].groups == 4
+    # A number that some run does not set stays a number: not set is one more group.
+    some = importances([{"a": n} if n else {} for n in range(40)], [float(n) for n in range(40)], ["a"])
+    assert some[0].groups == 5
+    assert some[0].share > 0.8
 
 
 def test_a_setting_that_a_run_lacks_differs() -> None:

@@ -13,6 +13,8 @@ from scipy import stats
 
 from personlab.evaluation.bootstrap import interval
 
+_ROUNDING = 1e-9
+"""Differences of AP below which two are the same: what is left is how floats were added."""
 LEVEL = 0.95
 """Share of cases in which an interval holds the true difference."""
 
@@ -92,10 +94,11 @@ def by_seed(first: Sequence[float], second: Sequence[float]) -> Delta | None:
         can tell chance.
     """
     deltas = np.array(second, np.float64) - np.array(first, np.float64)
+    deltas[np.abs(deltas) < _ROUNDING] = 0
     if len(deltas) < 2 or not np.isfinite(deltas).all():
         return None
     mean = float(deltas.mean())
-    if mean != 0 and np.ptp(deltas) == 0:
+    if mean != 0 and np.ptp(deltas) < _ROUNDING:
         return None
     half = float(stats.t.ppf((1 + LEVEL) / 2, len(deltas) - 1) * deltas.std(ddof=1) / math.sqrt(len(deltas)))
     return Delta(mean, mean - half, mean + half, len(deltas), "seed")

@@ -38,9 +38,9 @@ class Evidence:
 
     Attributes:
         image_ids: `(image,)` ascending.
-        precisions: By kind and size (`all` and COCO's), average precision of the images.
+        precisions: By kind that the run has scores of, and size (`all` and COCO's), average precision of the images.
         resampled: The same of images drawn with replacement, `(resample,)`.
-        recalls: `(keypoint,)` keypoint recall, see `ImageScores.recall`.
+        recalls: `(keypoint,)` keypoint recall, see `ImageScores.recall`; NaN without scores of keypoints.
         resampled_recalls: `(resample, keypoint)`.
         closeness: By kind, `(image,)`, see `ImageScores.closeness`; of people with scores at which pictures show them.
         errors: By kind, the breakdown of errors as JSON.
@@ -101,7 +101,10 @@ class Judge:
         predictions = predictions_of(run)
         told = read_image_set(predictions, read_results(predictions)) if predictions else None
         number = (run.evaluation or {}).get("images")
-        first = tuple(annotations.image_ids[: data.get("val_images")][:number].tolist())
+        most = data.get("val_images")
+        if most is not None and (not isinstance(most, int) or isinstance(most, bool)):
+            raise InputError(f"{run.path / 'config.yaml'}: data.val_images is {most!r}, not a number; mend it")
+        first = tuple(annotations.image_ids[:most][:number].tolist())
         return cls(
             json.loads(path.read_text(encoding="utf-8")),
             folder / split,
@@ -111,7 +114,7 @@ class Judge:
         )
 
     def hear(self, run: Run) -> Evidence | None:
-        """What a run's predictions say; None if it kept none.
+        """What a run's predictions say; None if it kept none, or has no scores.
 
         Raises:
             InputError: If they are of other images, or these annotations do not give the run's own scores.
@@ -131,7 +134,11 @@ class Judge:
                 "compare runs that were evaluated on the same images"
             )
         told = run.evaluation or {}
-        evidence = self._weigh(results, bool(told.get("only_with_keypoints")), str(path))
+        # Not what its results have: a run may have found nobody, and a network tells keypoints that no label has.
+        kinds = [kind for kind in KINDS if run.ap(kind) is not None]
+        if not kinds:
+            return None
+        evidence = self._weigh(results, kinds, bool(told.get("only_with_keypoints")), str(path))
         for kind, sizes in evidence.precisions.items():
             value = told.get(kind, {}).get("AP")
             if value is not None and not abs(value - sizes["all"]) < 1e-6:
@@ -141,19 +148,20 @@ class Judge:
                 )
         return evidence
 
-    def _weigh(self, results: list[Result], only_with_keypoints: bool, source: str) -> Evidence:
-        kinds = [kind for kind in KINDS if not results or any(kind in r for r in results)]
+    def _weigh(self, results: list[Result], kinds: list[Kind], only_with_keypoints: bool, source: str) -> Evidence:
         metric = CocoAP(self.tables, kinds, self.skeleton, only_with_keypoints=only_with_keypoints)
         metric.update_results(results, self.image_ids)
         matches = {kind: metric.matches_by_size(kind) for kind in kinds}
-        by_keypoints = keypoint_scores(
-            self.tables, results, self.skeleton, self.image_ids, source, least_score=SCORE_THRESHOLD
-        )
-        recalls = [by_keypoints.recall(weights) for weights in draws(len(self.image_ids), self.resamples, self.seed)]
-        closeness: dict[Kind, NDArray[np.float64]] = {"keypoints": by_keypoints.closeness}
-        errors: dict[Kind, dict[str, Any]] = {
-            "keypoints": keypoint_errors(self.tables, results, self.skeleton, self.image_ids, source=source).to_json()
-        }
+        closeness, errors = dict[Kind, NDArray[np.float64]](), dict[Kind, dict[str, Any]]()
+        recalls = np.full((1 + self.resamples, self.skeleton.num_keypoints), np.nan)  # of all images, of each resample
+        if "keypoints" in kinds:
+            of_keypoints = (self.tables, results, self.skeleton, self.image_ids)
+            scores = keypoint_scores(*of_keypoints, source, SCORE_THRESHOLD)
+            recalls[0] = scores.recall()
+            for n, weights in enumerate(draws(len(self.image_ids), self.resamples, self.seed)):
+                recalls[1 + n] = scores.recall(weights)
+            closeness["keypoints"] = scores.closeness
+            errors["keypoints"] = keypoint_errors(*of_keypoints, source=source).to_json()
         if "segmentation" in kinds:
             of_masks = (self.tables, results, self.skeleton, self.image_ids, only_with_keypoints, source)
             closeness["segmentation"] = mask_scores(*of_masks, SCORE_THRESHOLD).closeness
@@ -168,8 +176,8 @@ class Judge:
                 kind: {size: resampled_precisions(m, self.resamples, self.seed) for size, m in sizes.items()}
                 for kind, sizes in matches.items()
             },
-            recalls=by_keypoints.recall(),
-            resampled_recalls=np.array(recalls).reshape(self.resamples, -1),
+            recalls=recalls[0],
+            resampled_recalls=recalls[1:],
             closeness=closeness,
             errors=errors,
         )

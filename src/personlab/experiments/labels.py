@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import Any
 
 from personlab.experiments.catalogue import Run
 from personlab.experiments.settings import differing, short_name, short_value
@@ -29,12 +30,16 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
         groups: Runs of each setting.
     """
     names = [_common_name(runs) for runs in groups]
+    called: dict[str, list[Mapping[str, Any]]] = {}
+    for name, runs in zip(names, groups, strict=True):
+        called.setdefault(name, []).append(runs[0].settings)
+    # Of settings that are called so, what they differ in, long and short.
+    varied = {name: [key for key in differing(alike) if key not in SEEDS] for name, alike in called.items()}
+    short = {name: [(key, short_name(key, keys)) for key in keys[:_MOST_TOLD]] for name, keys in varied.items()}
     labels = []
     for name, runs in zip(names, groups, strict=True):
-        alike = [other[0].settings for label, other in zip(names, groups, strict=True) if label == name]
-        varied = [key for key in differing(alike) if key not in SEEDS]
         mine = runs[0].settings
-        told = ", ".join(f"{short_name(key, varied)} {short_value(key, mine.get(key))}" for key in varied[:_MOST_TOLD])
+        told = ", ".join(f"{word} {short_value(key, mine.get(key))}" for key, word in short[name])
         labels.append(f"{name} ({told})" if told else name)
     with_ids = [  # what differs is the code or the data
         label if labels.count(label) == 1 else f"{label} ({runs[0].run_id})"
@@ -51,5 +56,8 @@ def _common_name(runs: Sequence[Run]) -> str:
     names = [run.name for run in runs]
     if len(set(names)) == 1:
         return names[0]
-    start = next(n for n, letters in enumerate(zip_longest(*names)) if len(set(letters)) > 1)
-    return re.sub(r"[-_. ]*(seed|s)?[-_= ]*$", "", names[0][:start]) or names[0]
+    length = next(n for n, letters in enumerate(zip_longest(*names)) if len(set(letters)) > 1)
+    start = names[0][:length]
+    if any(name[length : length + 1].isdigit() for name in names):
+        start = start.rstrip("0123456789")  # seeds 10 and 11 have a digit in common
+    return re.sub(r"[-_. =]+((seed|s)[-_. =]*)?$", "", start) or names[0]

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from personlab.data.images import UnreadableImage, read_image
 from personlab.data.segmentations import Segmentations
-from personlab.evaluation.coco_ap import Kind
 from personlab.evaluation.results import Result, read_results
 from personlab.experiments.comparison import Comparison, Row
-from personlab.experiments.evidence import Judge, predictions_of
+from personlab.experiments.evidence import KINDS, Judge, predictions_of
 from personlab.skeleton import Skeleton
 from personlab.structures import People
 from personlab.visualization.people import draw_people
@@ -91,7 +90,9 @@ def make_gallery(comparison: Comparison, judge: Judge, other: Row, images: int) 
     if not {base.label, other.label} <= comparison.evidence.keys():
         return None
     one, two = comparison.evidence[base.label], comparison.evidence[other.label]
-    kind: Kind = "keypoints" if base.run.ap("keypoints") is not None else "segmentation"
+    kind = next((kind for kind in KINDS if kind in one.closeness and kind in two.closeness), None)
+    if kind is None:
+        return None
     before, after = one.closeness[kind], two.closeness[kind]
     shown = most_changed(after - before, min(images, MOST))
     if not len(shown):

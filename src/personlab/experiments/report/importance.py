@@ -100,12 +100,15 @@ def _shares(scores: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[n
 
 
 def _grouped(values: Sequence[Any]) -> list[int]:
-    """Group of each value: one each, or quantiles of a number that took more values than `GROUPS`."""
+    """Group of each value: one each, or quantiles of a number that took more values than `GROUPS`.
+
+    Not set (None) is a group of its own.
+    """
     texts = [str(value) for value in values]
     distinct = sorted(set(texts))
-    is_number = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
-    if not is_number or len(distinct) <= GROUPS:
+    known = [value for value in values if value is not None]
+    is_number = all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in known)
+    if not is_number or len(set(known)) <= GROUPS:
         return [distinct.index(text) for text in texts]
-    array = np.array(values, np.float64)
-    edges = np.quantile(array, np.linspace(0, 1, GROUPS + 1)[1:-1])
-    return np.searchsorted(edges, array, side="right").tolist()
+    edges = np.quantile(np.array(known, np.float64), np.linspace(0, 1, GROUPS + 1)[1:-1])
+    return [-1 if value is None else int(np.searchsorted(edges, value, side="right")) for value in values]

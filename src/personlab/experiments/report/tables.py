@@ -135,10 +135,12 @@ def _setting(setting: Setting, kinds: Sequence[Kind]) -> list[str]:
         texts += [delta.text() if delta else NO_VALUE for delta in deltas]
         grounds = f" ({setting.grounds(kind)})" if setting.grounds(kind) else ""
         texts.append("baseline" if first.setting == 0 else MARKS[setting.verdict(kind)] + grounds)
+    seen = {row.spent.images_seen for row in setting.rows}
+    images = " to ".join(map(shown_count, sorted({min(seen), max(seen)})))
     hours = [row.spent.seconds for row in setting.rows if row.spent.seconds is not None]
     latencies = [row.latency_ms for row in setting.rows if row.latency_ms is not None]
     return [
-        *texts, shown_count(first.spent.images_seen), shown_hours(sum(hours) if hours else None),
+        *texts, images, shown_hours(sum(hours) if hours else None),
         shown_count(first.parameters), shown(min(latencies, default=None), 1),
     ]  # fmt: skip
 

@@ -130,8 +130,14 @@ def _setting(setting: Setting, kinds: Sequence[Kind]) -> dict[str, Any]:
         scores.append(_cell(text, setting.ap[kind]) | {"deltas": deltas, "tag": setting.verdict(kind) if known else ""})
     seconds = [row.spent.seconds for row in setting.rows if row.spent.seconds is not None]
     parameters = setting.rows[0].parameters
+    alike: dict[str, list[str]] = {}
+    for row in setting.rows:
+        for mark in row.marks:
+            alike.setdefault(mark, []).append(row.label)
+    marks = [m if len(of) == len(setting.rows) else f"{', '.join(of)}: {m}" for m, of in alike.items()]
     return {
         "label": setting.label,
+        "marks": marks,
         "cells": [
             _cell(runs_and_seeds(setting), len(setting.rows)), *scores,
             _cell(shown_hours(sum(seconds) if seconds else None), None), _cell(shown_count(parameters), parameters),
