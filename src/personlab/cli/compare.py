@@ -168,7 +168,8 @@ def _print(comparison: Comparison) -> None:
         headings, rows = cells(comparison, kind)
         table = Table()
         for n, heading in enumerate(headings):
-            table.add_column(plain(heading), justify="right" if n else "left", overflow="fold")
+            least = len("inconclusive") if heading == "verdict" else None  # a word that must not be folded
+            table.add_column(plain(heading), justify="right" if n else "left", overflow="fold", min_width=least)
         for row in rows:
             table.add_row(*map(plain, row))
         console.print(table)
