@@ -98,7 +98,11 @@ def test_without_the_data_set_scores_are_compared_alone(
         (["{root}", "--resamples", "-1"], "--resamples -1: give 100 or more, or 0"),
         (["{root}", "--resamples", "2"], "--resamples 2: give 100 or more, or 0"),
         (["{root}", "--images", "41"], "--images 41: give a number from 0 to 40"),
-        (["{root}", "--images_of", "a_base"], "--images_of chooses the images of a report; give -o"),
+        (["{root}", "--images_of", "a_base"], "--images_of is for a report; give -o FILE.html"),
+        (["{root}", "--title", "A"], "--title is for a report; give -o FILE.html"),
+        (["{root}", "--images", "3"], "--images is for a report; give -o FILE.html"),
+        (["{root}", "--data.root", "{empty}", "--resamples", "0"], "--data.root needs the predictions"),
+        (["{root}", "--images", "3", "--resamples", "0", "-o", "{empty}/r.html"], "--images needs the predictions"),
         (["{root}", "--images_of", "a_base", "-o", "{empty}/r.html", "--resamples", "100"], "--images_of a_base"),
     ],
 )

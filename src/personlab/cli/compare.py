@@ -20,6 +20,7 @@ from personlab.experiments.report.tables import cells, footnotes, kinds_of
 from personlab.files import write_atomically
 
 logger = logging.getLogger("personlab")
+_IMAGES = 12
 _FEWEST = 100
 """Resamples below which the ends of a 95 % interval are a matter of luck."""
 
@@ -34,20 +35,21 @@ def run(words: list[str]) -> int:
     parser.add_output("-o", "--output", type=str | None, default=None, help="report to write, one HTML file")
     parser.add_output("--markdown", type=str | None, default=None, help="write the table as Markdown here")
     parser.add_output("--latex", type=str | None, default=None, help="write the table as LaTeX here")
-    parser.add_argument("--title", type=str, default="", help="heading of the report")
+    parser.add_argument("--title", type=str | None, default=None, help="heading of the report")
     parser.add_argument("--data.root", type=str | None, default=None, help="data set; default: where the runs had it")
     parser.add_argument("--resamples", type=int, default=1000, help="of the images, for intervals; 0: no predictions")
-    parser.add_argument("--images", type=int, default=12, help=f"images to show, {MOST} at most; 0: none")
+    parser.add_argument(
+        "--images", type=int | None, default=None, help=f"images to show, {MOST} at most; 0: none; default: {_IMAGES}"
+    )
     parser.add_argument(
         "--images_of", type=str | None, default=None, help="run whose images to show; default: the best"
     )
     options = parser.parse_args(words[1:])
     if options.resamples != 0 and options.resamples < _FEWEST:
         raise InputError(f"compare: --resamples {options.resamples}: give {_FEWEST} or more, or 0 for no intervals")
-    if not 0 <= options.images <= MOST:
+    if options.images is not None and not 0 <= options.images <= MOST:
         raise InputError(f"compare: --images {options.images}: give a number from 0 to {MOST}")
-    if options.images_of is not None and options.output is None:
-        raise InputError("compare: --images_of chooses the images of a report; give -o FILE.html as well")
+    _refuse_idle(options)
     runs = _runs(options.runs)
     baseline = _baseline(runs, options.baseline)
     # The annotations are those of all; a baseline that kept no predictions takes nothing from the others.
@@ -60,10 +62,26 @@ def run(words: list[str]) -> int:
             write_atomically(path, text(comparison).encode())
     if options.output is not None:
         gallery = _gallery(comparison, judge, options)
-        size = write_report(options.output, comparison, gallery, options.resamples, options.title)
+        size = write_report(options.output, comparison, gallery, options.resamples, options.title or "")
         logger.info("report: %s (%.1f MB)", options.output, size / 1e6)
     write_result(comparison.to_json(), options.json)
     return 0
+
+
+def _refuse_idle(options: Any) -> None:
+    """Refuse options that would change nothing.
+
+    Raises:
+        InputError: Naming the option and the one that it needs, or that it is at odds with.
+    """
+    of_report = {"title": options.title, "images": options.images, "images_of": options.images_of}
+    of_predictions = {"data.root": options.data.root, "images": options.images, "images_of": options.images_of}
+    for name, value in of_report.items():
+        if value is not None and options.output is None:
+            raise InputError(f"compare: --{name} is for a report; give -o FILE.html as well")
+    for name, value in of_predictions.items():
+        if value not in (None, 0) and options.resamples == 0:
+            raise InputError(f"compare: --{name} needs the predictions, which --resamples 0 leaves alone; drop one")
 
 
 def _runs(paths: list[str]) -> list[Run]:
@@ -143,13 +161,15 @@ def _gallery(comparison: Comparison, judge: Judge | None, options: Any) -> Galle
         ]  # fmt: skip
         if not others:
             raise InputError(f"--images_of {options.images_of}: no run but the baseline with predictions is called so")
-    if judge is None or not others or not options.images:
+    if judge is None or not others or options.images == 0:
         return None
 
     def score(row: Row) -> float:
         return row.run.ap("keypoints") or row.run.ap("segmentation") or 0.0
 
-    gallery = make_gallery(comparison, judge, max(others, key=score), options.images)
+    gallery = make_gallery(
+        comparison, judge, max(others, key=score), _IMAGES if options.images is None else options.images
+    )
     if gallery is not None and not gallery.exhibits:
         logger.info("no images to show: those of the data set are not at %s", judge.images)
         return None
