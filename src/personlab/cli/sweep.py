@@ -15,7 +15,7 @@ from personlab.cli.options import make_parser, write_result
 from personlab.cli.tables import plain, table_console
 from personlab.errors import InputError
 from personlab.experiments.provenance import provenance
-from personlab.experiments.sweeps.budget import Budget
+from personlab.experiments.sweeps.budget import SweepBudget
 from personlab.experiments.sweeps.command import trial_command
 from personlab.experiments.sweeps.local import LocalSweep
 from personlab.experiments.sweeps.records import Record, best_of, first_reaching, summarise
@@ -124,7 +124,7 @@ def _dry_run(sweep: Sweep, trials: int, folder: Path, options: Any) -> int:
 
 def _run_here(sweep: Sweep, trials: int, folder: Path, options: Any, words: list[str]) -> int:
     """Run what the study lacks; whoever runs it, the study is the same."""
-    budget = Budget(options.max_hours, options.max_device_hours, max(1, options.devices_per_trial))
+    budget = SweepBudget(options.max_hours, options.max_device_hours, max(1, options.devices_per_trial))
     engine = _engine(options, budget, lambda record: _tell(record, sweep))
     study = SharedStudy(sweep, folder, trials, options.seed, options.storage)
     if options.failed_again:
@@ -158,7 +158,7 @@ class _Engine(Protocol):
         """Run to the end of the study or of the budget."""
 
 
-def _engine(options: Any, budget: Budget, told: Callable[[Record], None]) -> Callable[[SharedStudy], _Engine]:
+def _engine(options: Any, budget: SweepBudget, told: Callable[[Record], None]) -> Callable[[SharedStudy], _Engine]:
     """Makes the engine; what it lacks is told before the study is made."""
     if options.engine == "ray":
         from personlab.experiments.sweeps.ray_engine import RaySweep  # an optional package
@@ -178,7 +178,7 @@ def _run_with_wandb(sweep: Sweep, trials: int, options: Any) -> int:
     return int(failed > 0)
 
 
-def plan(sweep: Sweep, records: Sequence[Record], trials: int, workers: int, budget: Budget) -> str:
+def plan(sweep: Sweep, records: Sequence[Record], trials: int, workers: int, budget: SweepBudget) -> str:
     """What will be run and how long it may take, in words.
 
     Args:

@@ -17,7 +17,7 @@ import yaml
 from personlab.errors import InputError
 from personlab.experiments.ablation.plan import Trial, make_plan
 from personlab.experiments.ablation.run import Runner
-from personlab.experiments.ablation.study import Budget, read_study
+from personlab.experiments.ablation.study import StudyBudget, read_study
 from personlab.experiments.ablation.table import markdown, table_rows
 from personlab.experiments.ablation.trained import collect
 from tests.evaluation.planted import FIRST, SECOND, TRIO, annotations, found_pose, person, pose
@@ -259,7 +259,7 @@ def test_without_a_baseline_the_levels_are_told_and_nothing_is_compared(place) -
     assert (baseline["failed"], "keypoints" in baseline) == (1, False)
     assert whole["keypoints"] == {"ap": 1.0, "aps": [1.0]}
     assert "| level: whole | 1 | 1.000 | – |" in markdown([baseline, whole])
-    nothing = place.runner(budget=Budget(max_hours=1e-9))
+    nothing = place.runner(budget=StudyBudget(max_hours=1e-9))
     plan = place.plan({"late": {"model.shift": 4}}, seeds=[5])
     assert nothing.run(plan) is not None
     rows = table_rows(collect(plan, nothing))
@@ -273,7 +273,7 @@ def test_a_spent_budget_stops_what_runs_and_starts_nothing_more(place, unit) -> 
     first = place.runner()
     first.run(plan[:1])
     used = first.attempts[plan[0].key][0]["seconds"]
-    budget = Budget(max_hours=0.5 / 3600) if unit == "hours" else Budget(max_device_hours=(used + 0.5) / 3600)
+    budget = StudyBudget(max_hours=0.5 / 3600) if unit == "hours" else StudyBudget(max_device_hours=(used + 0.5) / 3600)
     runner = place.runner(budget=budget)
     assert str(runner.run(plan)).endswith(f" {unit}")
     assert place.started == ["fake-baseline-seed0", "fake-level_slow-seed0"]

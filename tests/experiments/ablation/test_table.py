@@ -9,7 +9,7 @@ import pytest
 
 from personlab.errors import InputError
 from personlab.evaluation.bootstrap import Matches, average_precision, paired_bootstrap
-from personlab.experiments.ablation.evidence import Evidence
+from personlab.experiments.ablation.matches import CellMatches
 from personlab.experiments.ablation.table import Found, markdown, table_rows
 
 
@@ -23,7 +23,7 @@ def matches(seed: int, hits: float, images: int = 40) -> Matches:
 
 
 def cell(level: str, runs: dict[int, Matches]) -> Found:
-    return Found(level, {seed: Evidence({"keypoints": found}) for seed, found in runs.items()})
+    return Found(level, {seed: CellMatches({"keypoints": found}) for seed, found in runs.items()})
 
 
 def test_one_pair_of_runs_is_the_paired_bootstrap() -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 from personlab.cli.main import main
 from personlab.errors import InputError
-from personlab.experiments.sweeps.budget import Budget
+from personlab.experiments.sweeps.budget import SweepBudget
 from personlab.experiments.sweeps.local import LocalSweep
 from personlab.experiments.sweeps.space import read_sweep
 from personlab.experiments.sweeps.study import SharedStudy
@@ -39,7 +39,7 @@ def sweep(path: Path, trials: int | None = None, workers: int = 2, seed: int = 0
     read = read_sweep(path)
     folder = path.parent / "runs" / "sweeps" / read.name
     study = SharedStudy(read, folder, read.trials(trials), seed)
-    settings = {"retries": 0, "budget": Budget(), "poll_s": 0.05, "grace_s": 2.0} | options
+    settings = {"retries": 0, "budget": SweepBudget(), "poll_s": 0.05, "grace_s": 2.0} | options
     LocalSweep(study, [None] * workers, **settings).run()
     return study
 
@@ -266,10 +266,10 @@ def test_no_new_trial_after_the_target(tmp_path: Path, write_sweep: Write) -> No
 
 def test_a_budget_ends_it_and_the_next_start_goes_on(tmp_path: Path, write_sweep: Write) -> None:
     path = write_sweep(values=4, p_steps={"value": 2}, p_pause={"value": 0.4})
-    study = sweep(path, workers=1, budget=Budget(device_hours=1.4 / 3600))
+    study = sweep(path, workers=1, budget=SweepBudget(device_hours=1.4 / 3600))
     assert study.unfinished() in (3, 4)
     spent = sum(r.seconds for r in study.records())
-    again = sweep(path, workers=1, budget=Budget(hours=1.4 / 3600))
+    again = sweep(path, workers=1, budget=SweepBudget(hours=1.4 / 3600))
     assert again.unfinished() < study.trials
     assert sum(r.seconds for r in again.records()) > spent
     assert sweep(path).unfinished() == 0
@@ -581,7 +581,7 @@ def test_what_a_failed_attempt_left_is_no_value_of_the_next(tmp_path: Path, writ
 
 def test_a_budget_that_is_spent_starts_nothing(tmp_path: Path, write_sweep: Write) -> None:
     path = write_sweep(values=2, p_pause={"value": 0.4})
-    budget = Budget(device_hours=0.5 / 3600)
+    budget = SweepBudget(device_hours=0.5 / 3600)
     spent = sum(r.seconds for r in sweep(path, workers=1, budget=budget).records())
     assert spent >= 0.5
     began = len(lines(tmp_path, "start"))

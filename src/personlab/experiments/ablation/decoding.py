@@ -19,7 +19,7 @@ from personlab.evaluation.field_cache import CachedImage, FieldCache
 from personlab.evaluation.image_sets import ImageSet, companion, write_results_of
 from personlab.evaluation.oracle import annotated_batches
 from personlab.evaluation.results import Result, people_to_results
-from personlab.experiments.ablation.evidence import Evidence, Scorer
+from personlab.experiments.ablation.matches import CellMatches, Scorer
 from personlab.experiments.ablation.settings import Setting, make_settings
 from personlab.experiments.ablation.study import Study
 from personlab.experiments.provenance import code_hash, versions
@@ -88,7 +88,7 @@ class DecoderStudy:
             seconds += self.images * (time.perf_counter() - started)
         return seconds + 0.05 * self.images * len(self.levels_to_decode())
 
-    def run(self, progress: Progress, done: Callable[[str], None]) -> dict[str, Evidence]:
+    def run(self, progress: Progress, done: Callable[[str], None]) -> dict[str, CellMatches]:
         """Run what is missing, and match all results.
 
         Args:
@@ -96,7 +96,7 @@ class DecoderStudy:
             done: Called with the name of each level that has results.
 
         Returns:
-            Evidence by cell.
+            What was matched, by cell.
         """
         skeleton = self._network.skeleton
         scorer = Scorer(self._file, skeleton, self.study.only_with_keypoints)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from personlab.experiments.ablation.plan import Trial
-from personlab.experiments.ablation.study import Budget
+from personlab.experiments.ablation.study import StudyBudget
 from personlab.experiments.catalogue import Run, find_runs
 
 _SAME_COST = ("model.network.init_args.backbone", "data.batch_size", "data.view", "data.eval_size", "data.val_images")
@@ -18,7 +18,7 @@ _SAME_COST = ("model.network.init_args.backbone", "data.batch_size", "data.view"
 
 
 def forecast(
-    root: Path, left: Sequence[Trial], done: Mapping[str, Run], workers: int, budget: Budget, used_s: float
+    root: Path, left: Sequence[Trial], done: Mapping[str, Run], workers: int, budget: StudyBudget, used_s: float
 ) -> str:
     """What is to come, in a sentence.
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 from personlab.errors import InputError
 from personlab.experiments.ablation.forecast import forecast
 from personlab.experiments.ablation.plan import Trial, find_finished
-from personlab.experiments.ablation.study import Budget
+from personlab.experiments.ablation.study import StudyBudget
 from personlab.experiments.catalogue import Run, find_runs, read_run
 from personlab.experiments.provenance import now
 from personlab.experiments.requeue import TRY_AGAIN
@@ -57,11 +57,11 @@ class Runner:
 
     def __init__(
         self, folder: Path, root: Path, command: Command, devices: Sequence[str | None] = (None,),
-        budget: Budget | None = None, grace_s: float = 60.0, poll_s: float = 0.5, note_s: float = 15.0,
+        budget: StudyBudget | None = None, grace_s: float = 60.0, poll_s: float = 0.5, note_s: float = 15.0,
     ) -> None:  # fmt: skip
         """Read what earlier starts did."""
         self.folder, self.root = folder, root.resolve()
-        self._command, self._workers, self._budget = command, len(devices), budget or Budget()
+        self._command, self._workers, self._budget = command, len(devices), budget or StudyBudget()
         self._grace_s, self._poll_s, self._note_s = grace_s, poll_s, note_s
         self._stop, self._changing = threading.Event(), threading.Lock()
         self._free: SimpleQueue[str | None] = SimpleQueue()

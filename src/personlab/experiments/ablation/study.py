@@ -49,7 +49,7 @@ class Factor:
 
 
 @dataclass(frozen=True)
-class Budget:
+class StudyBudget:
     """When no more is started and what runs is stopped; None is without end.
 
     Attributes:
@@ -99,7 +99,7 @@ class Study:
     seeds: tuple[int, ...] = ()
     base: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    budget: Budget = field(default_factory=Budget)
+    budget: StudyBudget = field(default_factory=StudyBudget)
     weights: str | None = None
     split: str = "val2017"
     max_images: int | None = None
@@ -182,7 +182,7 @@ def _training(path: Path, raw: dict[str, Any]) -> dict[str, Any]:
         "base": _file(path, raw["base"], "base"),
         "settings": _options(raw.get("set", {}), "set"),
         "seeds": tuple(seeds),
-        "budget": Budget(**budget),
+        "budget": StudyBudget(**budget),
     }
 
 

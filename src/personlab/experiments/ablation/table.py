@@ -9,7 +9,7 @@ from typing import Any
 
 from personlab.evaluation.bootstrap import check_same_images
 from personlab.evaluation.coco_ap import Kind
-from personlab.experiments.ablation.evidence import Evidence
+from personlab.experiments.ablation.matches import CellMatches
 from personlab.experiments.deltas import by_image, by_seed
 
 KINDS: dict[Kind, str] = {"keypoints": "keypoint AP", "segmentation": "mask AP"}
@@ -21,13 +21,13 @@ class Found:
 
     Attributes:
         level: Its name.
-        runs: Evidence by seed; a decoder-only study has one run, of seed 0.
+        runs: What was matched, by seed; a decoder-only study has one run, of seed 0.
         failed: Trials that failed.
         unfinished: Trials that nobody has run to the end yet.
     """
 
     level: str
-    runs: Mapping[int, Evidence] = field(default_factory=dict)
+    runs: Mapping[int, CellMatches] = field(default_factory=dict)
     failed: int = 0
     unfinished: int = 0
 
@@ -51,7 +51,7 @@ def table_rows(found: Sequence[Found]) -> list[dict[str, Any]]:
     for cell in found:
         row: dict[str, Any] = {
             "level": cell.level,
-            "runs": [{"seed": seed, **evidence.about} for seed, evidence in cell.runs.items()],
+            "runs": [{"seed": seed, **run.about} for seed, run in cell.runs.items()],
             "failed": cell.failed,
             "unfinished": cell.unfinished,
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 from personlab.data.coco import annotation_path
 from personlab.errors import InputError
-from personlab.experiments.ablation.evidence import Evidence, Scorer
+from personlab.experiments.ablation.matches import CellMatches, Scorer
 from personlab.experiments.ablation.plan import Trial
 from personlab.experiments.ablation.run import Runner
 from personlab.experiments.ablation.table import Found
@@ -35,13 +35,13 @@ def collect(plan: Sequence[Trial], runner: Runner) -> list[Found]:
     for cell, trials in by_cell.items():
         finished = {t.seed: runner.runs[t.key] for t in trials if t.key in runner.runs}
         config = {t.seed: t.config for t in trials}
-        runs = {seed: _evidence(run, config[seed], scorers, runner.root) for seed, run in finished.items()}
+        runs = {seed: _matches(run, config[seed], scorers, runner.root) for seed, run in finished.items()}
         failed = sum(runner.failed(t) for t in trials)
         found.append(Found(cell, runs, failed, len(trials) - len(finished) - failed))
     return found
 
 
-def _evidence(run: Run, config: dict[str, Any], scorers: dict[Any, Scorer], root: Path) -> Evidence:
+def _matches(run: Run, config: dict[str, Any], scorers: dict[Any, Scorer], root: Path) -> CellMatches:
     """What one run found at its end."""
     data = config["data"]
     # The annotations of this machine: a run that was taken over may have had them elsewhere, with the same content.

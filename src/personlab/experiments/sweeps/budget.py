@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Budget:
+class SweepBudget:
     """What a sweep may take; None is without end.
 
     Attributes:

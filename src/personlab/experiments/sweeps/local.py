@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from personlab.experiments.sweeps.budget import Budget
+from personlab.experiments.sweeps.budget import SweepBudget
 from personlab.experiments.sweeps.command import begun_command
 from personlab.experiments.sweeps.records import Record, State
 from personlab.experiments.sweeps.study import Claim, SharedStudy
@@ -25,7 +25,7 @@ class LocalSweep:
     """Runs the trials of a study in worker threads, each one process tree at a time."""
 
     def __init__(
-        self, study: SharedStudy, devices: list[str | None], retries: int, budget: Budget, poll_s: float = 1.0,
+        self, study: SharedStudy, devices: list[str | None], retries: int, budget: SweepBudget, poll_s: float = 1.0,
         grace_s: float = GRACE_S, told: Callable[[Record], None] = lambda record: None,
     ) -> None:  # fmt: skip
         """Prepare.

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from personlab.errors import InputError
-from personlab.experiments.sweeps.budget import Budget
+from personlab.experiments.sweeps.budget import SweepBudget
 from personlab.experiments.sweeps.folder import PROCESSES, lock_trial
 from personlab.experiments.sweeps.records import Record
 from personlab.experiments.sweeps.study import SharedStudy
@@ -47,7 +47,7 @@ class RaySweep:
     """Runs the trials of a study by Ray Tune."""
 
     def __init__(
-        self, study: SharedStudy, workers: int, devices_per_trial: int, retries: int, budget: Budget,
+        self, study: SharedStudy, workers: int, devices_per_trial: int, retries: int, budget: SweepBudget,
         told: Callable[[Record], None] = lambda record: None,
     ) -> None:  # fmt: skip
         """Prepare.
@@ -122,7 +122,7 @@ class RaySweep:
 class _Keeper(Searcher, Stopper):  # type: ignore[misc]
     """Tells Ray what to try and when to stop, and the study what came of it."""
 
-    def __init__(self, study: SharedStudy, budget: Budget, told: Callable[[Record], None]) -> None:
+    def __init__(self, study: SharedStudy, budget: SweepBudget, told: Callable[[Record], None]) -> None:
         super().__init__()
         self._study, self._budget, self._told = study, budget, told
         self._watched: dict[str, Watch] = {}

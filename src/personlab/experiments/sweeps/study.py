@@ -169,7 +169,7 @@ class SharedStudy:
 
         Args:
             claim: The trial.
-            seconds: That it took so far, which a kill must not lose: see `Budget.device_hours`.
+            seconds: That it took so far, which a kill must not lose: see `SweepBudget.device_hours`.
         """
         self.told(claim, beat=time.time(), seconds=round(claim.seconds + seconds, 3))
 

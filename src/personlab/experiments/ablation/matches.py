@@ -21,7 +21,7 @@ from personlab.skeleton import Skeleton
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class CellMatches:
     """One run of one level.
 
     Attributes:
@@ -57,12 +57,12 @@ class Scorer:
         self._tables = read_tables(annotations)
         self._skeleton, self._alone = skeleton, only_with_keypoints
 
-    def read(self, results: Path, about: Mapping[str, Any]) -> Evidence:
+    def read(self, results: Path, about: Mapping[str, Any]) -> CellMatches:
         """Match a file of results.
 
         Args:
             results: COCO results with a companion that tells which images they are of.
-            about: See `Evidence`.
+            about: See `CellMatches`.
 
         Raises:
             InputError: If it cannot be read, or is of images that are not annotated.
@@ -80,4 +80,4 @@ class Scorer:
         matches = {kind: found for kind in kinds if (found := metric.matches(kind)).truths.any()}
         if not matches:
             raise InputError(f"{results}: nobody counts on its images, so there is nothing to compare")
-        return Evidence(matches, about)
+        return CellMatches(matches, about)
