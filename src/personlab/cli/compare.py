@@ -21,6 +21,7 @@ from personlab.files import write_atomically
 
 logger = logging.getLogger("personlab")
 _IMAGES = 12
+"""In a report, unless another number is given."""
 _FEWEST = 100
 """Resamples below which the ends of a 95 % interval are a matter of luck."""
 

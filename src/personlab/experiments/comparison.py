@@ -132,14 +132,12 @@ class Comparison:
         """Whether any setting was run more than once."""
         return any(len(setting.rows) > 1 for setting in self.settings)
 
-    def _errors_of(self, row: Row) -> dict[str, Any]:
-        return {"errors": self.evidence[row.label].errors if row.label in self.evidence else {}}
-
     def to_json(self) -> dict[str, Any]:
         """What `personlab compare --json` writes."""
+        errors = {label: evidence.errors for label, evidence in self.evidence.items()}
         return {
             "baseline": self.rows[0].label,
-            "runs": [row.to_json() | self._errors_of(row) for row in self.rows],
+            "runs": [row.to_json() | {"errors": errors.get(row.label, {})} for row in self.rows],
             "settings": [setting.to_json() for setting in self.settings],
             "unscored": [
                 {"path": str(run.path), "status": run.status, **asdict(spent)} for run, spent in self.unscored

@@ -33,13 +33,12 @@ def setting_labels(groups: Sequence[Sequence[Run]]) -> list[str]:
     called: dict[str, list[Mapping[str, Any]]] = {}
     for name, runs in zip(names, groups, strict=True):
         called.setdefault(name, []).append(runs[0].settings)
-    # Of settings that are called so, what they differ in, long and short.
     varied = {name: [key for key in differing(alike) if key not in SEEDS] for name, alike in called.items()}
-    short = {name: [(key, short_name(key, keys)) for key in keys[:_MOST_TOLD]] for name, keys in varied.items()}
+    told_by = {name: [(key, short_name(key, keys)) for key in keys[:_MOST_TOLD]] for name, keys in varied.items()}
     labels = []
     for name, runs in zip(names, groups, strict=True):
         mine = runs[0].settings
-        told = ", ".join(f"{word} {short_value(key, mine.get(key))}" for key, word in short[name])
+        told = ", ".join(f"{word} {short_value(key, mine.get(key))}" for key, word in told_by[name])
         labels.append(f"{name} ({told})" if told else name)
     with_ids = [  # what differs is the code or the data
         label if labels.count(label) == 1 else f"{label} ({runs[0].run_id})"
